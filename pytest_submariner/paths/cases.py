@@ -1,0 +1,91 @@
+"""The path cases of each suite, in a fixed order, from positions alone: no cluster is asked.
+
+Every id exists whatever the number of nodes. A cluster has one *active* gateway node, so inside a cluster gateway to
+gateway is always `--samenode`. Non-gateway nodes may be one or many, so both forms exist: `pod.ngw.c1--pod.ngw.c1--tcp`
+is between two nodes (and is skipped, with what was found, where there is only one), the same id with `--samenode` stays
+on the first of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import permutations, product
+
+from pytest_submariner.model.path import Kind, PathCase, Protocol, Side
+
+SAME_NODE = "samenode"
+"""The tag of a path whose two ends are on one node."""
+
+_PLACES = ("gw", "ngw")
+_SOURCES = (Kind.POD, Kind.HOSTPOD)
+_ANY_PROTOCOL = (Protocol.TCP, Protocol.UDP, Protocol.ICMP)
+_LOCAL_TARGETS: dict[Kind, tuple[Protocol, ...]] = {
+    Kind.POD: _ANY_PROTOCOL,
+    Kind.HOSTPOD: _ANY_PROTOCOL,
+    # A ClusterIP is a rule, not a host: nothing answers an echo request.
+    Kind.SVC: (Protocol.TCP, Protocol.UDP),
+    # The node itself has no listener of ours; its TCP and UDP are the hostpod's.
+    Kind.NODE: (Protocol.ICMP,),
+}
+# Submariner carries pod and service CIDRs; hosts and nodes of another cluster are not reachable through it.
+_REMOTE_TARGETS: dict[Kind, tuple[Protocol, ...]] = {kind: _LOCAL_TARGETS[kind] for kind in (Kind.POD, Kind.SVC)}
+_LOCAL_PLACES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("gw", "gw", (SAME_NODE,)),
+    ("gw", "ngw", ()),
+    ("ngw", "gw", ()),
+    ("ngw", "ngw", ()),
+    ("ngw", "ngw", (SAME_NODE,)),
+)
+
+
+def _intra_cluster(positions: Sequence[str]) -> Iterator[PathCase]:
+    for cluster in positions:
+        for source_kind, (target_kind, protocols) in product(_SOURCES, _LOCAL_TARGETS.items()):
+            for (source, target, tags), protocol in product(_LOCAL_PLACES, protocols):
+                yield PathCase(Side(source_kind, source, cluster), Side(target_kind, target, cluster), protocol, tags)
+        yield vx_ping(cluster)
+
+
+def _cross_cluster(positions: Sequence[str]) -> Iterator[PathCase]:
+    for here, there in permutations(positions, 2):
+        for source_kind, (target_kind, protocols) in product(_SOURCES, _REMOTE_TARGETS.items()):
+            for source, target, protocol in product(_PLACES, _PLACES, protocols):
+                yield PathCase(Side(source_kind, source, here), Side(target_kind, target, there), protocol)
+        yield PathCase(Side(Kind.GATEWAY, "gw", here), Side(Kind.GATEWAY, "gw", there), Protocol.STATUS)
+
+
+_SUITES = {"intra_cluster": _intra_cluster, "cross_cluster": _cross_cluster}
+SUITES = tuple(_SUITES)
+"""Suites whose cases are generated here."""
+
+
+def vx_ping(cluster: str) -> PathCase:
+    """The ping of submariner issue 3134: from a non-gateway node to the gateway's vx-submariner address."""
+    return PathCase(Side(Kind.HOSTPOD, "ngw", cluster), Side(Kind.VX, "gw", cluster), Protocol.ICMP)
+
+
+def cases(suite: str, positions: Sequence[str]) -> list[PathCase]:
+    """Every case of `suite` between the clusters at `positions` (`["c1", "c2"]`); ValueError for an unknown suite."""
+    try:
+        generate = _SUITES[suite]
+    except KeyError:
+        raise ValueError(f"no suite is called {suite!r}; paths are generated for {', '.join(SUITES)}") from None
+    return list(generate(positions))
+
+
+def select(
+    every: Iterable[PathCase],
+    *,
+    source: Kind | str | None = None,
+    target: Kind | str | None = None,
+    protocol: Protocol | str | None = None,
+) -> list[PathCase]:
+    """The cases of that source kind, target kind and protocol, in order; None takes all. ValueError for an unknown word."""
+    from_kind = None if source is None else Kind(source)
+    to_kind = None if target is None else Kind(target)
+    by = None if protocol is None else Protocol(protocol)
+    return [
+        case
+        for case in every
+        if from_kind in (None, case.source.kind) and to_kind in (None, case.target.kind) and by in (None, case.protocol)
+    ]

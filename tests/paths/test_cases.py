@@ -1,0 +1,99 @@
+"""Path cases: their ids, their order, and what must exist without knowing a single node."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pytest_submariner.model.path import Kind, PathCase, Protocol
+from pytest_submariner.paths.cases import SAME_NODE, SUITES, cases, select, vx_ping
+from pytest_submariner.paths.counterparts import COUNTERPARTS, subctl_spec
+
+POSITIONS = ["c1", "c2"]
+
+
+def every(positions: list[str] = POSITIONS) -> list[PathCase]:
+    return [case for suite in SUITES for case in cases(suite, positions)]
+
+
+def test_ids_are_unique_in_a_fixed_order_and_made_of_plain_characters() -> None:
+    ids = [case.id for case in every(["c1", "c2", "c3"])]
+    assert len(set(ids)) == len(ids)
+    assert ids == [case.id for case in every(["c1", "c2", "c3"])]
+    assert all(re.fullmatch(r"[a-z0-9.-]+", i) for i in ids)
+
+
+def test_every_id_parses_back() -> None:
+    assert [PathCase.parse(case.id) for case in every()] == every()
+
+
+def test_numbers() -> None:
+    # 2 sources x 5 place pairs x (3 + 3 + 2 + 1 ways to a target), and the story's ping.
+    assert len(cases("intra_cluster", ["c1"])) == 2 * 5 * 9 + 1
+    # 2 sources x 4 place pairs x (3 + 2), and the gateway status, per direction.
+    assert len(cases("cross_cluster", POSITIONS)) == 2 * (2 * 4 * 5 + 1)
+    assert cases("cross_cluster", ["c1"]) == []
+    assert len(cases("cross_cluster", ["c1", "c2", "c3"])) == 3 * len(cases("cross_cluster", POSITIONS))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "pod.gw.c1--pod.gw.c1--tcp--samenode",
+        "pod.ngw.c1--pod.ngw.c1--tcp--samenode",
+        "pod.ngw.c1--pod.ngw.c1--tcp",
+        "pod.ngw.c1--pod.gw.c1--tcp",
+        "pod.gw.c2--hostpod.ngw.c2--udp",
+        "hostpod.ngw.c1--svc.gw.c1--udp",
+        "pod.ngw.c1--node.gw.c1--icmp",
+        "hostpod.ngw.c1--vx.gw.c1--icmp",
+    ],
+)
+def test_paths_inside_a_cluster_that_must_exist(path: str) -> None:
+    assert path in [case.id for case in cases("intra_cluster", POSITIONS)]
+
+
+def test_gateway_to_gateway_inside_a_cluster_is_one_node() -> None:
+    for case in cases("intra_cluster", POSITIONS):
+        if case.source.place == case.target.place == "gw":
+            assert case.tags == (SAME_NODE,)
+
+
+def test_no_echo_request_goes_to_a_service_and_no_remote_host_is_asked() -> None:
+    for case in every():
+        assert (case.target.kind, case.protocol) != (Kind.SVC, Protocol.ICMP)
+        if case.is_cross_cluster:
+            assert case.target.kind in {Kind.POD, Kind.SVC, Kind.GATEWAY}
+            assert case.tags == ()
+
+
+def test_both_directions_are_measured() -> None:
+    ids = {case.id for case in cases("cross_cluster", POSITIONS)}
+    for path in ids:
+        assert path.replace("c1", "x").replace("c2", "c1").replace("x", "c2") in ids
+
+
+def test_each_of_the_twelve_connectivity_specs_has_its_counterpart() -> None:
+    assert len(COUNTERPARTS) == 12
+    ids = [case.id for case in cases("cross_cluster", POSITIONS)]
+    assert sorted(path for path in ids if subctl_spec(path)) == sorted(COUNTERPARTS.values())
+    assert sum(path.endswith("--tcp") for path in COUNTERPARTS.values()) == 11
+
+
+def test_the_ping_of_the_story() -> None:
+    assert vx_ping("c1").id == "hostpod.ngw.c1--vx.gw.c1--icmp"
+    assert vx_ping("c2") in cases("intra_cluster", POSITIONS)
+
+
+def test_select_keeps_the_order_and_takes_words() -> None:
+    some = select(cases("cross_cluster", POSITIONS), source="hostpod", target="svc", protocol="udp")
+    assert [case.id for case in some][:2] == ["hostpod.gw.c1--svc.gw.c2--udp", "hostpod.gw.c1--svc.ngw.c2--udp"]
+    assert len(some) == 8
+    with pytest.raises(ValueError, match="pods"):
+        select(some, source="pods")
+
+
+def test_an_unknown_suite_is_named() -> None:
+    with pytest.raises(ValueError, match="no suite is called 'redundant'; paths are .* intra_cluster, cross_cluster"):
+        cases("redundant", POSITIONS)
