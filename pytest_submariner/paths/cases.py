@@ -80,7 +80,7 @@ def select(
     target: Kind | str | None = None,
     protocol: Protocol | str | None = None,
 ) -> list[PathCase]:
-    """The cases of that source kind, target kind and protocol, in order; None takes all. ValueError for an unknown word."""
+    """The cases of that source kind, target kind and protocol, in order; None takes all. ValueError for other words."""
     from_kind = None if source is None else Kind(source)
     to_kind = None if target is None else Kind(target)
     by = None if protocol is None else Protocol(protocol)

@@ -1,7 +1,7 @@
 """The specs of `subctl verify --only connectivity` that a path of ours repeats.
 
-Spec ids are ours (`TCP-01` … `GWS-01`), numbered in the order of registration in `submariner:test/e2e/dataplane/`; their
-titles are in `compare/`. The stock specs all start in c1, except the last TCP one, which is the reverse direction.
+Spec ids are ours (`TCP-01` … `GWS-01`), numbered in the order of registration in `submariner:test/e2e/dataplane/`;
+their titles are in `compare/`. The stock specs start in c1, except the last TCP one, which is the reverse direction.
 """
 
 from __future__ import annotations

@@ -90,8 +90,8 @@ _REMOTE_SERVICE = Promise(
 _REMOTE_FROM_HOST = Promise(
     Expectation.OK,
     SourceExpectation.NODE,
-    "host traffic leaves with the CNI address of its node: a non-gateway node rewrites 240.0.0.0/8 to it, a gateway node "
-    "routes with it. The other cluster routes only pod and service CIDRs back",
+    "host traffic leaves with the CNI address of its node: a non-gateway node rewrites 240.0.0.0/8 to it, a gateway "
+    "node routes with it. The other cluster routes only pod and service CIDRs back",
     _PACKET_FILTER,
 )
 _VX_PING = Promise(
