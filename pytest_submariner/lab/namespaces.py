@@ -45,7 +45,13 @@ def setns(fd: int, kind: int = 0) -> None:
 
 
 def mount(source: str, target: str | Path, fstype: str = "", flags: int = 0, data: str = "") -> None:
-    args = (source.encode(), str(target).encode(), fstype.encode() or None, ctypes.c_ulong(flags), data.encode() or None)
+    args = (
+        source.encode(),
+        str(target).encode(),
+        fstype.encode() or None,
+        ctypes.c_ulong(flags),
+        data.encode() or None,
+    )
     _check(_libc.mount(*args), f"mount {source} on {target}")
 
 
@@ -57,7 +63,14 @@ def set_read_only(path: str | Path) -> None:
     """The mount at `path` and all below it, at once (mount_setattr, Linux 5.12)."""
     attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY, 0, 0, 0)
     _check(
-        _libc.syscall(_SYS_MOUNT_SETATTR, _AT_FDCWD, str(path).encode(), _AT_RECURSIVE, ctypes.byref(attributes), ctypes.sizeof(attributes)),
+        _libc.syscall(
+            _SYS_MOUNT_SETATTR,
+            _AT_FDCWD,
+            str(path).encode(),
+            _AT_RECURSIVE,
+            ctypes.byref(attributes),
+            ctypes.sizeof(attributes),
+        ),
         f"mount_setattr {path}",
     )
 

@@ -21,7 +21,15 @@ VX_SUBMARINER: Final = 10
 VXLAN_TUNNEL: Final = 11
 FIRST_POD_VETH: Final = 100
 
-RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNEIGH, RTM_DELNEIGH = 16, 17, 20, 24, 25, 28, 29
+RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNEIGH, RTM_DELNEIGH = (
+    16,
+    17,
+    20,
+    24,
+    25,
+    28,
+    29,
+)
 RTM_NEWRULE, RTM_DELRULE = 32, 33
 _REQUEST, _ACK, _REPLACE, _EXCL, _CREATE, _APPEND = 0x1, 0x4, 0x100, 0x200, 0x400, 0x800
 _NLMSG_ERROR = 2
@@ -74,7 +82,9 @@ class Batch:
         self.messages.append((kind, flags, body, text))
         return self
 
-    def _link(self, name: str, index: int, info: bytes, *, mtu: int | None = None, mac: str | None = None, text: str) -> Batch:
+    def _link(
+        self, name: str, index: int, info: bytes, *, mtu: int | None = None, mac: str | None = None, text: str
+    ) -> Batch:
         body = struct.pack("BxHiII", socket.AF_UNSPEC, 0, index, 0, 0) + _text(3, name)
         if mac is not None:
             body += _attribute(1, mac_bytes(mac))
@@ -106,7 +116,9 @@ class Batch:
         info = _text(1, "veth") + _attribute(2, _attribute(1, other))
         return self._link(name, index, info, mtu=mtu, mac=mac, text=f"link add {name} type veth peer {peer}")
 
-    def link_vxlan(self, name: str, index: int, *, vni: int, port: int, mtu: int, remote: str | None = None, learning: bool = False) -> Batch:
+    def link_vxlan(
+        self, name: str, index: int, *, vni: int, port: int, mtu: int, remote: str | None = None, learning: bool = False
+    ) -> Batch:
         """`ip link add NAME type vxlan id VNI [remote IP] dstport PORT [no]learning`."""
         data = _u32(1, vni) + _attribute(15, struct.pack(">H", port)) + _attribute(7, bytes([learning]))
         if remote is not None:
@@ -119,7 +131,9 @@ class Batch:
         return self._add(RTM_NEWLINK, 0, body + (_u32(4, mtu) if mtu is not None else b""), f"link set #{index} up")
 
     def link_down(self, index: int) -> Batch:
-        return self._add(RTM_NEWLINK, 0, struct.pack("BxHiII", socket.AF_UNSPEC, 0, index, 0, _IFF_UP), f"link set #{index} down")
+        return self._add(
+            RTM_NEWLINK, 0, struct.pack("BxHiII", socket.AF_UNSPEC, 0, index, 0, _IFF_UP), f"link set #{index} down"
+        )
 
     def link_master(self, index: int, master: int) -> Batch:
         body = struct.pack("BxHiII", socket.AF_UNSPEC, 0, index, 0, 0) + _u32(10, master)
@@ -129,7 +143,11 @@ class Batch:
         return self._add(RTM_DELLINK, 0, struct.pack("BxHiII", socket.AF_UNSPEC, 0, index, 0, 0), f"link del #{index}")
 
     def address(self, index: int, ip: str, prefix_length: int) -> Batch:
-        body = struct.pack("BBBBI", socket.AF_INET, prefix_length, 0, 0, index) + _attribute(2, _ip(ip)) + _attribute(1, _ip(ip))
+        body = (
+            struct.pack("BBBBI", socket.AF_INET, prefix_length, 0, 0, index)
+            + _attribute(2, _ip(ip))
+            + _attribute(1, _ip(ip))
+        )
         return self._add(RTM_NEWADDR, _CREATE | _EXCL, body, f"address add {ip}/{prefix_length} dev #{index}")
 
     def _route(
@@ -163,7 +181,9 @@ class Batch:
         if metric is not None:
             body += _u32(6, metric)
         verb = "add" if kind == RTM_NEWROUTE else "del"
-        return self._add(kind, netlink_flags, body, f"route {verb} {destination} via {gateway} dev #{device} table {table}")
+        return self._add(
+            kind, netlink_flags, body, f"route {verb} {destination} via {gateway} dev #{device} table {table}"
+        )
 
     def route(
         self,
@@ -179,15 +199,37 @@ class Batch:
         flags: int = 0,
     ) -> Batch:
         """Adds or replaces a unicast route; without a gateway the scope is link. `protocol` 3 is boot, 4 static (rtnetlink.h)."""
-        return self._route(RTM_NEWROUTE, _CREATE | _REPLACE, destination, device, gateway, source, table, protocol, scope, metric, flags)
+        return self._route(
+            RTM_NEWROUTE,
+            _CREATE | _REPLACE,
+            destination,
+            device,
+            gateway,
+            source,
+            table,
+            protocol,
+            scope,
+            metric,
+            flags,
+        )
 
-    def route_delete(self, destination: str, *, device: int | None = None, gateway: str | None = None, table: int = 254, metric: int | None = None) -> Batch:
+    def route_delete(
+        self,
+        destination: str,
+        *,
+        device: int | None = None,
+        gateway: str | None = None,
+        table: int = 254,
+        metric: int | None = None,
+    ) -> Batch:
         """The kernel matches what is named: scope nowhere (255), protocol any (0)."""
         return self._route(RTM_DELROUTE, 0, destination, device, gateway, None, table, 0, 255, metric, 0)
 
     def rule(self, priority: int, table: int) -> Batch:
         """`ip rule add pref PRIORITY from all lookup TABLE`; EEXIST when it is there."""
-        return self._add(RTM_NEWRULE, _CREATE | _EXCL, self._rule_body(priority, table), f"rule add pref {priority} lookup {table}")
+        return self._add(
+            RTM_NEWRULE, _CREATE | _EXCL, self._rule_body(priority, table), f"rule add pref {priority} lookup {table}"
+        )
 
     def rule_delete(self, priority: int, table: int) -> Batch:
         return self._add(RTM_DELRULE, 0, self._rule_body(priority, table), f"rule del pref {priority} lookup {table}")
@@ -195,25 +237,49 @@ class Batch:
     @staticmethod
     def _rule_body(priority: int, table: int) -> bytes:
         short = table if table < 256 else _RT_TABLE_COMPAT
-        return struct.pack("BBBBBBBBI", socket.AF_INET, 0, 0, 0, short, 0, 0, 1, 0) + _u32(6, priority) + _u32(15, table)
+        return (
+            struct.pack("BBBBBBBBI", socket.AF_INET, 0, 0, 0, short, 0, 0, 1, 0) + _u32(6, priority) + _u32(15, table)
+        )
 
-    def _neighbour(self, kind: int, netlink_flags: int, family: int, index: int, ip: str, mac: str, flags: int, text: str) -> Batch:
-        body = struct.pack("BxHiHBB", family, 0, index, _NUD_PERMANENT, flags, 0) + _attribute(1, _ip(ip)) + _attribute(2, mac_bytes(mac))
+    def _neighbour(
+        self, kind: int, netlink_flags: int, family: int, index: int, ip: str, mac: str, flags: int, text: str
+    ) -> Batch:
+        body = (
+            struct.pack("BxHiHBB", family, 0, index, _NUD_PERMANENT, flags, 0)
+            + _attribute(1, _ip(ip))
+            + _attribute(2, mac_bytes(mac))
+        )
         return self._add(kind, netlink_flags, body, text)
 
     def fdb_append(self, index: int, dst: str, mac: str = "00:00:00:00:00:00") -> Batch:
         """`bridge fdb append MAC dev # dst DST self permanent`."""
         return self._neighbour(
-            RTM_NEWNEIGH, _CREATE | _APPEND, socket.AF_BRIDGE, index, dst, mac, _NTF_SELF, f"fdb append {mac} dev #{index} dst {dst}"
+            RTM_NEWNEIGH,
+            _CREATE | _APPEND,
+            socket.AF_BRIDGE,
+            index,
+            dst,
+            mac,
+            _NTF_SELF,
+            f"fdb append {mac} dev #{index} dst {dst}",
         )
 
     def fdb_delete(self, index: int, dst: str, mac: str = "00:00:00:00:00:00") -> Batch:
-        return self._neighbour(RTM_DELNEIGH, 0, socket.AF_BRIDGE, index, dst, mac, _NTF_SELF, f"fdb del {mac} dev #{index} dst {dst}")
+        return self._neighbour(
+            RTM_DELNEIGH, 0, socket.AF_BRIDGE, index, dst, mac, _NTF_SELF, f"fdb del {mac} dev #{index} dst {dst}"
+        )
 
     def neighbour(self, index: int, ip: str, mac: str) -> Batch:
         """A permanent entry: not counted in the machine-wide neighbour table, which 100 nodes would fill."""
         return self._neighbour(
-            RTM_NEWNEIGH, _CREATE | _REPLACE, socket.AF_INET, index, ip, mac, 0, f"neighbour replace {ip} lladdr {mac} dev #{index}"
+            RTM_NEWNEIGH,
+            _CREATE | _REPLACE,
+            socket.AF_INET,
+            index,
+            ip,
+            mac,
+            0,
+            f"neighbour replace {ip} lladdr {mac} dev #{index}",
         )
 
 
@@ -238,7 +304,9 @@ def send(sock: socket.socket, batch: Batch) -> None:
             padded = (length + 3) & ~3
             if taken and size + padded > _MAX_SEND:
                 break
-            chunk.append(struct.pack("IHHII", length, kind, flags | _REQUEST, taken + 1, 0) + body + b"\0" * (padded - length))
+            chunk.append(
+                struct.pack("IHHII", length, kind, flags | _REQUEST, taken + 1, 0) + body + b"\0" * (padded - length)
+            )
             size += padded
             taken += 1
         header = struct.unpack_from("IHHII", chunk[-1])

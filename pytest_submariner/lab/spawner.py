@@ -26,7 +26,13 @@ from pytest_submariner.errors import LabError
 from pytest_submariner.lab import namespaces as ns
 from pytest_submariner.lab import sandboxes
 
-PRELOADED = ("http.client", "ssl", "json", "pytest_submariner.lab.submariner.gateway", "pytest_submariner.lab.submariner.routeagent")
+PRELOADED = (
+    "http.client",
+    "ssl",
+    "json",
+    "pytest_submariner.lab.submariner.gateway",
+    "pytest_submariner.lab.submariner.routeagent",
+)
 """Imported before the first fork, for processes that run a Python function without exec."""
 
 
@@ -190,7 +196,9 @@ class Spawner:
         self._waiting[serial] = future
         data = json.dumps({**request, "serial": serial}).encode()
         message = struct.pack("I", len(data)) + data
-        sent = self._requests.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds).tobytes())])
+        sent = self._requests.sendmsg(
+            [message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds).tobytes())]
+        )
         if sent < len(message):
             self._requests.sendall(message[sent:])
         return await future

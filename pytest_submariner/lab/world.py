@@ -32,7 +32,9 @@ def enter_namespaces() -> None:
         ns.unshare(_ALL)
         ns.keep_capabilities()
     except OSError as error:
-        raise LabUnavailable(f"user namespaces are allowed but stripped of their capabilities ({error}): {_remedy()}") from error
+        raise LabUnavailable(
+            f"user namespaces are allowed but stripped of their capabilities ({error}): {_remedy()}"
+        ) from error
 
 
 def _remedy() -> str:
