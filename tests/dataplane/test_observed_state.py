@@ -1,0 +1,299 @@
+"""The model against dumps of nodes which Submariner's own agents programmed: nothing missing, nothing too much."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pytest_submariner.dataplane import constants as c
+from pytest_submariner.dataplane.difference import Kind, differences, owned
+from pytest_submariner.dataplane.expected import expected_state
+from pytest_submariner.dataplane.objects import Cluster, Endpoint, Gateway, RouteAgent
+from pytest_submariner.dataplane.view import ClusterView, NodeFacts
+from pytest_submariner.model.nodestate import (
+    Address,
+    FdbEntry,
+    IpSet,
+    Link,
+    NodeState,
+    PacketFilter,
+    PacketFilterRule,
+    Route,
+    Rule,
+)
+
+OBSERVED = Path(__file__).parent / "observed"
+GATEWAY = NodeFacts("c1-gw", "c1-gw", "eth0", "172.18.0.11", 1500, "cni0", "10.8.1.1")
+WORKER = NodeFacts("c1-w", "c1-w", "eth0", "172.18.0.12", 1500, "cni0", "10.8.2.1")
+FOLDERS = {"gateway": GATEWAY, "non-gateway": WORKER}
+
+
+def objects(kind: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = yaml.safe_load((OBSERVED / f"{kind}.submariner.io.yaml").read_text())["items"]
+    return items
+
+
+VIEW = ClusterView(
+    cluster_id="c1",
+    endpoints=tuple(map(Endpoint.from_object, objects("endpoints"))),
+    clusters=tuple(map(Cluster.from_object, objects("clusters"))),
+    node_ips=("172.18.0.11", "172.18.0.12"),
+    connections=Gateway.from_object(objects("gateways")[0]).connections,
+)
+
+
+def read(folder: Path, node: str) -> NodeState:
+    """A dump as NodeState: IPv4, unicast, without table local."""
+
+    def load(name: str) -> list[dict[str, Any]]:
+        data: list[dict[str, Any]] = json.loads((folder / name).read_text())
+        return data
+
+    links: list[Link] = []
+    sets: dict[str, tuple[str, list[str]]] = {}
+    for link in load("ip-link.json"):
+        info = link.get("linkinfo", {})
+        data = info.get("info_data", {}) if info.get("info_kind") == "vxlan" else {}
+        details = (data.get("id"), data.get("port"), data.get("remote"), data.get("learning"))
+        links.append(Link(link["ifname"], info.get("info_kind", ""), link["mtu"], "UP" in link["flags"], *details))
+    fdb = [
+        FdbEntry(device, entry["mac"], entry["dst"], entry["state"])
+        for device in ("vx-submariner", "vxlan-tunnel")
+        if (folder / f"bridge-fdb-{device}.json").exists()
+        for entry in load(f"bridge-fdb-{device}.json")
+    ]
+    for line in (folder / "ipset-save.txt").read_text().splitlines():
+        verb, name, rest = line.split(" ", 2)
+        if verb == "create":
+            sets[name] = (rest.split()[0], [])
+        else:
+            sets[name][1].append(rest)
+    return NodeState(
+        node=node,
+        links=tuple(links),
+        addresses=tuple(
+            Address(link["ifname"], address["local"], address["prefixlen"])
+            for link in load("ip-addr.json")
+            for address in link["addr_info"]
+            if address["family"] == "inet"
+        ),
+        fdb=tuple(fdb),
+        routes=tuple(
+            Route(
+                destination=route["dst"],
+                device=route["dev"],
+                table=route.get("table", "main"),
+                gateway=route.get("gateway"),
+                source=route.get("prefsrc"),
+                metric=route.get("metric", 0),
+                protocol=route.get("protocol", "boot"),
+                scope=route.get("scope", "global"),
+            )
+            for route in load("ip-route.json")
+            if ":" not in route["dst"] and route.get("table") != "local"
+        ),
+        rules=tuple(Rule(rule["priority"], rule["table"], rule["src"]) for rule in load("ip-rule.json")),
+        packet_filters=(read_filter((folder / "iptables-save.txt").read_text()),),
+        ipsets=tuple(IpSet(name, kind, frozenset(members)) for name, (kind, members) in sets.items()),
+        sysctls=dict(line.split(" = ", 1) for line in (folder / "sysctl.txt").read_text().splitlines()),
+    )
+
+
+def read_filter(text: str) -> PacketFilter:
+    rules: list[PacketFilterRule] = []
+    policies: dict[tuple[str, str], str] = {}
+    table = ""
+    for line in text.splitlines():
+        if line.startswith("*"):
+            table = line[1:]
+        elif line.startswith(":"):
+            chain, policy, _ = line[1:].split()
+            policies[table, chain] = policy
+        elif line.startswith("-A "):
+            _, chain, rule = line.split(" ", 2)
+            rules.append(PacketFilterRule(table, chain, rule))
+    return PacketFilter(tuple(rules), policies)
+
+
+STATES = {name: (expected_state(facts, VIEW), read(OBSERVED / name, facts.name)) for name, facts in FOLDERS.items()}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_an_observed_node_is_as_expected(name: str) -> None:
+    expected, observed = STATES[name]
+    assert [str(d) for d in differences(expected, observed)] == []
+
+
+def elements(state: NodeState) -> dict[str, list[Any]]:
+    """All that a state says, as flat lists of single elements."""
+    filters = state.packet_filters or ()
+    return {
+        "links": list(state.links or ()),
+        "addresses": list(state.addresses or ()),
+        "fdb": list(state.fdb or ()),
+        "routes": list(state.routes or ()),
+        "rules": list(state.rules or ()),
+        "packet_filters": [rule for f in filters for rule in f.rules],
+        "chains": [chain for f in filters for chain in f.policies],
+        "ipsets": [(s.name, s.type, m) for s in state.ipsets or () for m in sorted(s.members)],
+        "sysctls": list((state.sysctls or {}).items()),
+    }
+
+
+FOREIGN: dict[str, dict[str, set[Any]]] = {
+    "gateway": {
+        "links": {
+            Link("lo", "", 65536),
+            Link("eth0", "veth", 1500),
+            Link("cni0", "bridge", 1500),
+            Link("vp", "veth", 1500),
+        },
+        "addresses": {
+            Address("lo", "127.0.0.1", 8),
+            Address("eth0", "172.18.0.11", 16),
+            Address("cni0", "10.8.1.1", 24),
+        },
+        "fdb": set(),
+        "routes": {
+            Route("default", "eth0", gateway="172.18.0.1"),
+            Route("10.8.1.0/24", "cni0", source="10.8.1.1", protocol="kernel", scope="link"),
+            Route("10.8.2.0/24", "eth0", gateway="172.18.0.12"),
+            Route("172.18.0.0/16", "eth0", source="172.18.0.11", protocol="kernel", scope="link"),
+        },
+        "ipsets": set(),
+        "sysctls": {
+            ("net.ipv4.conf.vxlan-tunnel.bc_forwarding", "0"),
+            ("net.ipv4.conf.vxlan-tunnel.mc_forwarding", "0"),
+        },
+    },
+    "non-gateway": {
+        "links": {
+            Link("lo", "", 65536),
+            Link("eth0", "veth", 1500),
+            Link("cni0", "bridge", 1500),
+            Link("vp", "veth", 1500),
+        },
+        "addresses": {
+            Address("lo", "127.0.0.1", 8),
+            Address("eth0", "172.18.0.12", 16),
+            Address("cni0", "10.8.2.1", 24),
+        },
+        "fdb": set(),
+        "routes": {
+            Route("default", "eth0", gateway="172.18.0.1"),
+            Route("10.8.1.0/24", "eth0", gateway="172.18.0.11"),
+            Route("10.8.2.0/24", "cni0", source="10.8.2.1", protocol="kernel", scope="link"),
+            Route("172.18.0.0/16", "eth0", source="172.18.0.12", protocol="kernel", scope="link"),
+        },
+        "ipsets": set(),
+        # Not written on this role: the agents leave the device's default.
+        "sysctls": {("net.ipv4.conf.vx-submariner.rp_filter", "0")},
+    },
+}
+"""What the CNI and the kernel contribute, per role."""
+
+FOREIGN_ON_BOTH: dict[str, set[Any]] = {
+    "rules": {Rule(0, "local"), Rule(32766, "main"), Rule(32767, "default")},
+    "packet_filters": {
+        PacketFilterRule("nat", "POSTROUTING", "-s 10.8.0.0/16 -m addrtype ! --dst-type LOCAL -j KIND-MASQ-AGENT"),
+        PacketFilterRule("nat", "KIND-MASQ-AGENT", "-d 10.8.0.0/16 -j RETURN"),
+        PacketFilterRule("nat", "KIND-MASQ-AGENT", "-j MASQUERADE"),
+    },
+    "chains": {
+        *(("filter", chain) for chain in ("INPUT", "FORWARD", "OUTPUT")),
+        *(("nat", chain) for chain in ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING", "KIND-MASQ-AGENT")),
+        *(("mangle", chain) for chain in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")),
+    },
+    "sysctls": {
+        *((f"net.ipv4.conf.{device}.rp_filter", "0") for device in ("all", "default", "eth0", "lo", "vp")),
+        ("net.ipv4.conf.vx-submariner.bc_forwarding", "0"),
+        ("net.ipv4.conf.vx-submariner.mc_forwarding", "0"),
+        ("net.ipv4.ip_forward", "1"),
+    },
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_rest_of_a_node_is_the_cni_s_and_the_kernel_s(name: str) -> None:
+    expected, observed = (elements(state) for state in STATES[name])
+    rest = {part: set(observed[part]) - set(expected[part]) for part in observed}
+    assert rest == {part: FOREIGN[name].get(part, set()) | FOREIGN_ON_BOTH.get(part, set()) for part in observed}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_chains_keep_the_order_of_the_agents(name: str) -> None:
+    (expected,), (observed,) = (state.packet_filters or () for state in STATES[name])
+    for table, chain in c.OWN_CHAINS:
+        assert expected.chain(table, chain) == observed.chain(table, chain) != ()
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_jumps_stand_where_the_agents_put_them(name: str) -> None:
+    (observed,) = STATES[name][1].packet_filters or ()
+    for table, chain, text, position in c.HOOKS:
+        jumps = [rule.text for rule in observed.chain(table, chain)]
+        assert jumps.index(text) == (0 if position is c.Position.FIRST else len(jumps) - 1)
+
+
+def without_each_element() -> list[Any]:
+    """(role, what is left out, the model without it) for every single element of the model, chains, set members and
+    all."""
+    cases = []
+
+    def add(role: str, part: str, what: object, state: NodeState) -> None:
+        cases.append(pytest.param(role, state, id=f"{role}: {part} {what}".replace("::", ":")))
+
+    for role, (state, _) in STATES.items():
+        for part in ("links", "addresses", "fdb", "routes", "rules", "ipsets"):
+            items = getattr(state, part)
+            for index, item in enumerate(items):
+                add(role, part, item, replace(state, **{part: items[:index] + items[index + 1 :]}))
+        for index, ipset in enumerate(state.ipsets or ()):
+            for member in sorted(ipset.members):
+                sets = list(state.ipsets or ())
+                sets[index] = replace(ipset, members=ipset.members - {member})
+                add(role, "ipsets", f"{ipset.name} {member}", replace(state, ipsets=tuple(sets)))
+        (firewall,) = state.packet_filters or ()
+        for index, rule in enumerate(firewall.rules):
+            left = replace(firewall, rules=firewall.rules[:index] + firewall.rules[index + 1 :])
+            add(role, rule.table, f"-A {rule.chain} {rule.text}", replace(state, packet_filters=(left,)))
+        for chain in firewall.policies:
+            left = replace(firewall, policies={k: v for k, v in firewall.policies.items() if k != chain})
+            add(role, "chain", chain, replace(state, packet_filters=(left,)))
+        for key in state.sysctls or {}:
+            left_sysctls = {k: v for k, v in (state.sysctls or {}).items() if k != key}
+            add(role, "sysctl", key, replace(state, sysctls=left_sysctls))
+    return cases
+
+
+@pytest.mark.parametrize(("role", "thinned"), without_each_element())
+def test_no_element_of_the_model_is_idle(role: str, thinned: NodeState) -> None:
+    """Left out of the model, an element is noticed on the node (`unexpected`); left out of the node, as `missing`.
+
+    Settings are the exception of the first half: only those the model names are looked at, so the second half
+    carries them."""
+    expected, observed = STATES[role]
+    too_much = differences(thinned, observed)
+    assert too_much or thinned.sysctls != expected.sysctls
+    assert {d.kind for d in too_much} <= {Kind.UNEXPECTED, Kind.MISPLACED}
+    assert Kind.MISSING in {d.kind for d in differences(expected, owned(thinned, expected))}
+
+
+def test_every_part_of_a_node_state_is_compared() -> None:
+    """A part added to NodeState must be taken up here and in `differences`."""
+    parts = {"links", "addresses", "fdb", "routes", "rules", "packet_filters", "ipsets", "sysctls"}
+    assert {f.name for f in fields(NodeState)} == parts | {"node", "neighbours", "unread"}
+    expected, observed = STATES["gateway"]
+    for part in sorted(parts):
+        unread: dict[str, Any] = {part: None, "unread": {part: "no such tool"}}
+        found = differences(expected, replace(observed, **unread))
+        assert {str(d) for d in found} == {f"{part}: unread no such tool"}
+
+
+def test_route_agents_of_a_fresh_install_parse() -> None:
+    assert [RouteAgent.from_object(o).name for o in objects("routeagents")] == ["c1-gw", "c1-w"]
