@@ -1,0 +1,209 @@
+"""Allure: what a path's item says about itself, and what surrounds the results. The only module that imports `allure`.
+
+All functions that take a result act on the item which is running, in any of its phases. Without an active listener
+(`--alluredir`) callers skip them: see `is_active`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_submariner.model.finding import Finding
+from pytest_submariner.model.path import Kind, PathCase, Protocol
+from pytest_submariner.model.result import PathResult
+from pytest_submariner.model.verdict import Expectation, Outcome
+from pytest_submariner.report.text import KINDS, failure, pair, parse, route, side, source_address, title
+
+if TYPE_CHECKING:
+    import pytest
+
+ISSUE_3134 = "https://github.com/submariner-io/submariner/issues/3134"
+ROUTE_AGENT = "https://submariner.io/getting-started/architecture/route-agent/"
+SLOWEST_SHOWN = 20
+"""Steps of an item that asked many paths at once (mesh); the table attached to it has all."""
+
+
+class _Plain(str):
+    """A parameter's text as it is: allure-pytest shows `repr`, which would put quotes around it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def is_active(config: pytest.Config) -> bool:
+    """Whether allure-pytest writes results in this process."""
+    return bool(config.pluginmanager.hasplugin("allure_listener"))
+
+
+def epic(case: PathCase) -> str:
+    """The area: what an operator would ask about first."""
+    if Kind.VX in (case.source.kind, case.target.kind):
+        return "vx-submariner inside a cluster"
+    if case.protocol is Protocol.STATUS:
+        return "Gateway status"
+    return "Between clusters" if case.is_cross_cluster else "Inside a cluster"
+
+
+def feature(case: PathCase) -> str:
+    """The family: `Pod to Service`."""
+    return f"{KINDS[case.source.kind]} to {KINDS[case.target.kind]}"
+
+
+def story(case: PathCase) -> str:
+    """The two ends: `Pod on a non-gateway node → Service on a gateway node`."""
+    return f"{side(case.source)} → {side(case.target)}"
+
+
+def severity(case: PathCase) -> str:
+    """By impact: applications between clusters first, then host-network pods, then the CNI's own paths."""
+    if Kind.VX in (case.source.kind, case.target.kind):
+        return "minor"
+    if not case.is_cross_cluster:
+        return "normal"
+    return "critical" if case.source.kind is Kind.HOSTPOD else "blocker"
+
+
+def describe(path_id: str, references: Iterable[str] = ()) -> None:
+    """Title, hierarchy, severity and links of a path's item. Needs no result: skipped items get their place as well.
+    An id of another grammar gets the id as its title only."""
+    dynamic = _dynamic()
+    case = parse(path_id)
+    dynamic.parameter("path", _Plain(path_id), excluded=True)
+    if case is None:
+        dynamic.title(path_id)
+        return
+    dynamic.title(title(case))
+    dynamic.epic(epic(case))
+    dynamic.feature(feature(case))
+    dynamic.story(story(case))
+    dynamic.parent_suite(pair(case))
+    dynamic.suite(feature(case))
+    dynamic.severity(severity(case))
+    dynamic.tag(case.protocol.value, *case.tags)
+    if Kind.VX in (case.source.kind, case.target.kind):
+        dynamic.issue(ISSUE_3134, "submariner issue 3134")
+    if case.source.kind is Kind.HOSTPOD and case.is_cross_cluster:
+        dynamic.link(ROUTE_AGENT, name="Route Agent: why host-network traffic is rewritten")
+    for url in references:
+        if url.startswith(("http://", "https://")):
+            dynamic.link(url)
+
+
+def record(result: PathResult, findings: Sequence[Finding] = (), references: Iterable[str] = ()) -> None:
+    """All of `describe`, then what was measured: labels, parameters that do not split history, steps and evidence."""
+    import allure
+
+    dynamic = _dynamic()
+    describe(result.id, references)
+    dynamic.label("verdict", result.verdict.word)
+    for code in _causes(result, findings):
+        dynamic.label("root_cause", code)
+    if result.subctl_spec:
+        dynamic.tag(f"subctl {result.subctl_spec}")
+    volatile = {
+        "from node": result.source_node,
+        "to node": result.target_node,
+        "to address": result.target_address,
+        "source seen": result.source_seen or "",
+        "attempts": str(result.attempts) if result.attempts else "",
+        "rtt": "" if result.rtt_ms is None else f"{result.rtt_ms:.2f} ms",
+    }
+    for name, value in volatile.items():
+        if value:
+            dynamic.parameter(name, _Plain(value), excluded=True)
+    for text, good in steps(result):
+        _step(text, good)
+    for finding in findings:
+        _finding(finding)
+    if result.evidence or result.command:
+        allure.attach(failure(result, findings), "what was measured", allure.attachment_type.TEXT)
+    if result.extra:
+        body = json.dumps(result.extra, indent=1, ensure_ascii=False, default=str)
+        allure.attach(body, "details", allure.attachment_type.JSON)
+
+
+def record_many(results: Sequence[PathResult], findings: Sequence[Finding] = ()) -> None:
+    """For an item that asked many paths (mesh): a table of all, and a step for each that is not as expected."""
+    import allure
+
+    rows = ["path,verdict,expected,attempts,rtt_ms,source_seen,detail"]
+    for result in results:
+        cells = (result.id, result.verdict.word, result.expected.value, result.attempts, result.rtt_ms)
+        texts = [*map(_csv, cells), _csv(result.source_seen), _csv(result.detail)]
+        rows.append(",".join(texts))
+    allure.attach("\n".join(rows) + "\n", f"{len(results)} paths", allure.attachment_type.CSV)
+    bad = [r for r in results if r.verdict.outcome is not Outcome.PASSED]
+    for result in bad[:SLOWEST_SHOWN]:
+        _step(f"{result.id}: {result.verdict.word}. {result.detail}".rstrip(". "), good=False)
+    for finding in findings:
+        _finding(finding)
+
+
+def steps(result: PathResult) -> list[tuple[str, bool]]:
+    """The story of a path in steps: (text, as expected)."""
+    fine = result.verdict.outcome in (Outcome.PASSED, Outcome.SKIPPED)
+    said: list[tuple[str, bool]] = []
+    if route(result):
+        said.append((f"Path: {route(result)}", True))
+    if result.attempts:
+        tries = "once" if result.attempts == 1 else f"{result.attempts} times"
+        after = "" if result.rtt_ms is None else f", round trip {result.rtt_ms:.2f} ms"
+        said.append((f"Asked {tries}{after}" + (f": {result.detail}" if result.detail else ""), fine))
+    elif result.detail:
+        said.append((result.detail, fine))
+    if source := source_address(result):
+        said.append((f"Source address: {source}", result.verdict.word != "wrong-source"))
+    if result.answered is not None:
+        answered = "answered" if result.answered else "not answered"
+        said.append((f"The ping was {answered} (recorded, not judged: Submariner promises no such path)", True))
+    said += [(line, True) for line in result.evidence]
+    by_design = result.expected is Expectation.BY_DESIGN
+    judged = "not judged by whether it answers" if by_design else f"expected {result.expected.value}"
+    said.append((f"Verdict: {result.verdict.word}: {result.verdict.meaning} ({judged})", fine))
+    return said
+
+
+def _dynamic() -> Any:
+    """`allure.dynamic`, whose functions carry no types."""
+    import allure
+
+    return allure.dynamic
+
+
+def _finding(finding: Finding) -> None:
+    import allure
+
+    text = f"Cause: {finding.code} on {finding.node} ({finding.cluster}), {finding.object}"
+    step: Any = allure.step(text)
+    step.__enter__()
+    for evidence in finding.evidence:
+        _step(f"{evidence.kind.value}: {evidence.text}", good=True)
+    _step(f"Remedy: {finding.remedy}", good=True)
+    _close(step, text, good=False)
+
+
+def _step(text: str, good: bool) -> None:
+    import allure
+
+    step: Any = allure.step(text)
+    step.__enter__()
+    _close(step, text, good)
+
+
+def _close(step: Any, text: str, good: bool) -> None:
+    """End a step. A red one gets its exception handed over: a raised one would bring a traceback through this file."""
+    error = None if good else AssertionError(text)
+    step.__exit__(type(error) if error else None, error, None)
+
+
+def _causes(result: PathResult, findings: Sequence[Finding]) -> list[str]:
+    return list(dict.fromkeys([f.code for f in findings] or [c for c in (result.root_cause,) if c]))
+
+
+def _csv(value: object) -> str:
+    text = "" if value is None else str(value)
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n') else text

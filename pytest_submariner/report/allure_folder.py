@@ -1,0 +1,103 @@
+"""The files beside the results in `--alluredir`: environment, categories, CI run; and a repair of what is there.
+
+Done once, by the controller, when all workers are gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest_submariner
+from pytest_submariner.report.json import write_atomically
+from pytest_submariner.report.recorder import Recorder
+
+CATEGORIES = Path(__file__).with_name("categories.json")
+_ESCAPED = str.maketrans({c: f"\\{c}" for c in ":=#!\\ "})
+
+
+def finish(folder: Path, recorder: Recorder, environ: Mapping[str, str] = os.environ) -> None:
+    """Write environment.properties, categories.json and, under a known CI, executor.json; drop phantom fixtures."""
+    write_atomically(folder / "environment.properties", properties(environment(recorder)))
+    write_atomically(folder / "categories.json", CATEGORIES.read_text(encoding="utf-8"))
+    if run := executor(environ):
+        write_atomically(folder / "executor.json", json.dumps(run))
+    drop_phantoms(folder)
+
+
+def environment(recorder: Recorder) -> dict[str, str]:
+    """What Allure shows about the surroundings: names of nodes, versions, drivers; never API addresses or secrets."""
+    values = {"pytest-submariner": pytest_submariner.__version__, "provider": recorder.provider}
+    for cluster in recorder.topology.clusters if recorder.topology else ():
+        values |= {
+            f"{cluster.position} cluster ID": cluster.cluster_id,
+            f"{cluster.position} nodes": ", ".join(f"{node.name} ({node.role.value})" for node in cluster.nodes),
+            f"{cluster.position} Submariner": cluster.submariner_version,
+            f"{cluster.position} Kubernetes": cluster.kubernetes_version,
+            f"{cluster.position} CNI": cluster.network_plugin,
+            f"{cluster.position} cable driver": cluster.cable_driver,
+            f"{cluster.position} Globalnet": "on" if cluster.globalnet else "off",
+        }
+    return {name: value for name, value in values.items() if value}
+
+
+def properties(values: Mapping[str, str]) -> str:
+    """A Java properties file; separators in keys, and line ends and backslashes in values, are escaped."""
+    lines = []
+    for name, value in values.items():
+        text = value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "")
+        lines.append(f"{name.translate(_ESCAPED)}={text}\n")
+    return "".join(lines)
+
+
+def executor(environ: Mapping[str, str]) -> dict[str, object]:
+    """Who ran it, from the variables of GitHub Actions, GitLab CI or Jenkins; empty elsewhere."""
+    if environ.get("GITHUB_ACTIONS") == "true":
+        server, repository, run = (environ.get(f"GITHUB_{k}", "") for k in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
+        number = environ.get("GITHUB_RUN_NUMBER", "0")
+        return {
+            "name": "GitHub Actions",
+            "type": "github",
+            "buildName": f"{environ.get('GITHUB_WORKFLOW', 'run')} #{number}",
+            "buildOrder": int(number) if number.isdigit() else 0,
+            "buildUrl": f"{server}/{repository}/actions/runs/{run}",
+        }
+    if environ.get("GITLAB_CI"):
+        return {
+            "name": "GitLab CI",
+            "type": "gitlab",
+            "buildName": f"{environ.get('CI_JOB_NAME', 'job')} #{environ.get('CI_JOB_ID', '')}",
+            "buildUrl": environ.get("CI_JOB_URL", ""),
+        }
+    if environ.get("JENKINS_URL"):
+        return {
+            "name": "Jenkins",
+            "type": "jenkins",
+            "buildName": environ.get("BUILD_TAG", "build"),
+            "buildUrl": environ.get("BUILD_URL", ""),
+        }
+    return {}
+
+
+def drop_phantoms(folder: Path) -> int:
+    """Remove the tear-downs `<fixture>::<lambda>` without status, and containers left empty; returns how many.
+    allure-pytest up to 2.16 records one for every fixture since pytest 9.1 (allure-python #918)."""
+    removed = 0
+    for file in sorted(folder.glob("*-container.json")):
+        try:
+            container = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        afters = container.get("afters", [])
+        kept = [after for after in afters if after.get("status") or not after.get("name", "").endswith("::<lambda>")]
+        if len(kept) == len(afters):
+            continue
+        removed += len(afters) - len(kept)
+        container["afters"] = kept
+        if kept or container.get("befores"):
+            write_atomically(file, json.dumps(container, ensure_ascii=False))
+        else:
+            file.unlink(missing_ok=True)
+    return removed

@@ -1,0 +1,269 @@
+"""The summary at the end of a run: matrices, failing paths by cause, counts, agreement with subctl, where reports are.
+
+`lines` makes it from the recorder alone; `summary` writes it with pytest's terminal reporter, which decides on colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pytest_submariner.model.finding import Finding
+from pytest_submariner.model.path import Protocol as PathProtocol
+from pytest_submariner.model.result import PathResult
+from pytest_submariner.model.topology import Role
+from pytest_submariner.model.verdict import Outcome, Verdict
+from pytest_submariner.report import matrix
+from pytest_submariner.report.recorder import Recorder
+from pytest_submariner.report.text import count, pair, parse, route, source_address
+
+SHOWN_PER_CAUSE = 12
+SHOWN_MATRICES = 6
+"""More cluster pairs than this are shown only where something is not as expected (all of them with -v)."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A piece of a line in one style: a name of `STYLES`, or empty."""
+
+    text: str
+    style: str = ""
+
+
+Line = tuple[Span, ...]
+
+STYLES: dict[str, dict[str, bool]] = {
+    "": {},
+    "good": {"green": True},
+    "bad": {"red": True, "bold": True},
+    "unsure": {"yellow": True},
+    "design": {"cyan": True},
+    "head": {"bold": True},
+    "dim": {"light": True},
+}
+_BY_OUTCOME = {
+    Outcome.PASSED: "good",
+    Outcome.FAILED: "bad",
+    Outcome.ERROR: "bad",
+    Outcome.SKIPPED: "unsure",
+    Outcome.XFAILED: "unsure",
+}
+
+
+class TerminalReporter(Protocol):
+    """What is used of pytest's terminal reporter."""
+
+    verbosity: int
+
+    def write_sep(self, sep: str, title: str | None = None, **markup: bool) -> None: ...
+    def write(self, content: str, *, flush: bool = False, **markup: bool) -> None: ...
+    def write_line(self, line: str | bytes, **markup: bool) -> None: ...
+
+
+def summary(reporter: TerminalReporter, recorder: Recorder, reports: Sequence[tuple[str, str]] = ()) -> None:
+    """Write the section; nothing at all when no path was planned. `reports` are (kind, file) of what was written."""
+    if recorder.is_empty:
+        return
+    reporter.write_sep("=", "submariner", bold=True)
+    for line in lines(recorder, reports, verbosity=reporter.verbosity):
+        for span in line:
+            reporter.write(span.text, **STYLES[span.style])
+        reporter.write_line("")
+
+
+def lines(recorder: Recorder, reports: Sequence[tuple[str, str]] = (), *, verbosity: int = 0) -> Iterator[Line]:
+    """The section line by line: brief at -1 and below (-q), everything at 1 and above (-v)."""
+    blocks: list[Iterator[Line]] = [_nothing_measured(recorder)]
+    if verbosity >= 0:
+        blocks += [_world(recorder), _matrices(recorder, everything=verbosity > 0)]
+    blocks += [_failures(recorder, verbosity)]
+    if verbosity >= 0:
+        blocks += [_skips(recorder), _retries(recorder)]
+    blocks += [_totals(recorder, reports)]
+    first = True
+    for block in blocks:
+        filled = list(block)
+        if filled and not first and verbosity >= 0:
+            yield ()
+        first = first and not filled
+        yield from filled
+
+
+def style(verdict: Verdict) -> str:
+    return "design" if verdict is Verdict.BY_DESIGN else _BY_OUTCOME[verdict.outcome]
+
+
+def _nothing_measured(recorder: Recorder) -> Iterator[Line]:
+    if recorder.measured:
+        return
+    found = recorder.counts
+    parts = [f"{count(number, 'path')} {_PASSIVE.get(verdict, verdict.word)}" for verdict, number in found.items()]
+    what = ", ".join(parts) or f"{count(recorder.planned, 'path')} selected, none reached"
+    yield (Span("NOTHING WAS MEASURED", "bad"), Span(f": {what}. This run says nothing about the network."))
+
+
+_PASSIVE = {Verdict.SKIPPED: "skipped", Verdict.ERROR: "could not be asked"}
+
+
+def _world(recorder: Recorder) -> Iterator[Line]:
+    if recorder.topology is not None:
+        for cluster in recorder.topology.clusters:
+            roles = [f"{len(cluster.nodes_with(role))} {role.value}" for role in Role if cluster.nodes_with(role)]
+            facts = [cluster.submariner_version and f"Submariner {cluster.submariner_version}", cluster.cable_driver]
+            facts += [cluster.kubernetes_version and f"Kubernetes {cluster.kubernetes_version}", cluster.network_plugin]
+            about = ", ".join((f"nodes: {', '.join(roles)}", *(fact for fact in facts if fact)))
+            yield (Span(cluster.position, "head"), Span(f" is {cluster.cluster_id}; {about}"))
+    for sentence in recorder.notes:
+        yield (Span(sentence),)
+
+
+def _matrices(recorder: Recorder, *, everything: bool) -> Iterator[Line]:
+    all_of_them = matrix.matrices(recorder.results)
+    shown = all_of_them
+    if len(all_of_them) > SHOWN_MATRICES and not everything:
+        shown = [m for m in all_of_them if m.verdicts - {Verdict.OK, Verdict.BY_DESIGN}][:SHOWN_MATRICES]
+    label = matrix.label_width(shown)
+    for index, table in enumerate(shown):
+        if index:
+            yield ()
+        kinds, *rest = matrix.header(table, label)
+        yield (Span(kinds, "head"),)
+        for text in rest:
+            yield (Span(text, "dim"),)
+        for row in table.rows:
+            yield tuple(_row(table, row, label))
+    if len(shown) < len(all_of_them):
+        yield (Span(f"{len(all_of_them) - len(shown)} more cluster pairs; -v shows all"),)
+    yield from _statuses(recorder)
+    letters = sorted({v for table in shown for v in table.verdicts}, key=list(Verdict).index)
+    if letters:
+        yield ()
+        yield (Span("from row to column, a letter each for tcp, udp and icmp", "dim"),)
+        for verdict in letters:
+            yield (Span("  "), Span(verdict.letter, style(verdict)), Span(f" {verdict.word}: {verdict.meaning}"))
+
+
+def _row(table: matrix.Matrix, row: matrix.Spot, label: int) -> Iterator[Span]:
+    yield Span(matrix.row_label(*row).ljust(label))
+    last_kind = None
+    gap = ""
+    for column in table.columns:
+        gap += "  " if column[0] is not last_kind else " "
+        last_kind = column[0]
+        cell = table.cell(row, column)
+        if cell.strip():
+            yield Span(gap)
+            found = table.cells[row, column]
+            for protocol, letter in zip(table.protocols[column], cell, strict=True):
+                yield Span(letter, style(found[protocol]) if protocol in found else "")
+            gap = ""
+        else:
+            gap += cell
+        gap += " " * (matrix.width(table, column) - len(cell))
+
+
+def _statuses(recorder: Recorder) -> Iterator[Line]:
+    """Gateway status is no traffic: a line each instead of a place in a matrix."""
+    asked = [(case, result) for result in recorder.results if (case := parse(result.id)) is not None]
+    shown = [(case, result) for case, result in asked if case.protocol is PathProtocol.STATUS]
+    if shown:
+        yield ()
+    for case, result in shown:
+        yield (
+            Span(f"gateway status {pair(case)}  "),
+            Span(result.verdict.letter, style(result.verdict)),
+            Span(f"  {result.detail}" if result.detail else ""),
+        )
+
+
+def _failures(recorder: Recorder, verbosity: int) -> Iterator[Line]:
+    failing = {r.id: r for r in recorder.failures()}
+    for finding in recorder.findings:
+        explained = [failing.pop(path) for path in finding.paths if path in failing]
+        yield from _cause(finding, explained, verbosity)
+    known = dict.fromkeys(r.root_cause for r in failing.values() if r.root_cause)
+    for code in known:
+        named = [failing.pop(r.id) for r in list(failing.values()) if r.root_cause == code]
+        yield (Span(f"CAUSE {code}", "bad"), Span(f": {count(len(named), 'path')}"))
+        yield from _paths(named, verbosity)
+    if failing:
+        head = "FAILING, cause not known" if recorder.findings or known else "FAILING"
+        yield (Span(head, "bad"), Span(f": {count(len(failing), 'path')}"))
+        yield from _paths(list(failing.values()), verbosity)
+
+
+def _cause(finding: Finding, explained: list[PathResult], verbosity: int) -> Iterator[Line]:
+    where = f" {finding.cluster}/{finding.node}: {finding.object}, {count(len(explained), 'failing path')}"
+    yield (Span(f"CAUSE {finding.code}", "bad"), Span(where))
+    if verbosity >= 0:
+        for evidence in finding.evidence:
+            yield (Span(f"  {evidence.kind.value}: {evidence.text}"),)
+    yield (Span(f"  remedy: {finding.remedy}"),)
+    yield from _paths(explained, verbosity)
+
+
+def _paths(results: list[PathResult], verbosity: int) -> Iterator[Line]:
+    shown = results if verbosity > 0 else results[:SHOWN_PER_CAUSE]
+    for result in shown:
+        yield (Span(f"  {result.verdict.letter} {result.id}", style(result.verdict)), Span(f"  {result.verdict.word}"))
+        if verbosity < 0:
+            continue
+        about = ": ".join(part for part in (route(result), result.detail) if part)
+        if about:
+            yield (Span(f"      {about}"),)
+        if result.verdict is Verdict.WRONG_SOURCE and (source := source_address(result)):
+            yield (Span(f"      source address: {source}"),)
+        if result.command:
+            yield (Span(f"      by hand: {result.command}", "dim"),)
+    if len(shown) < len(results):
+        yield (Span(f"  … and {len(results) - len(shown)} more; -v shows all"),)
+
+
+def _skips(recorder: Recorder) -> Iterator[Line]:
+    reasons: dict[str, int] = {}
+    for result in recorder.results:
+        if result.verdict is Verdict.SKIPPED:
+            reasons[result.detail] = reasons.get(result.detail, 0) + 1
+    for reason, number in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
+        yield (Span(f"skipped {count(number, 'path')}", "unsure"), Span(f": {reason or 'no reason given'}"))
+
+
+def _retries(recorder: Recorder) -> Iterator[Line]:
+    late = [r for r in recorder.results if r.attempts > 1 and r.verdict.outcome is Outcome.PASSED]
+    if late:
+        some = ", ".join(f"{r.id} ({r.attempts})" for r in late[:3]) + (", …" if len(late) > 3 else "")
+        yield (Span(f"{count(len(late), 'path')} answered only at a later attempt: {some}"),)
+
+
+def _totals(recorder: Recorder, reports: Sequence[tuple[str, str]]) -> Iterator[Line]:
+    found = recorder.counts
+    parts: list[Span] = []
+    for verdict, number in found.items():
+        parts += [Span(", " if parts else ""), Span(f"{number} {verdict.word}", style(verdict))]
+    if found:
+        yield (Span(f"{count(sum(found.values()), 'path')}: "), *parts)
+    unreached = recorder.planned - sum(found.values())
+    if found and unreached > 0:
+        yield (Span(f"{count(unreached, 'selected path')} not reached", "bad"),)
+    yield from _agreement(recorder.comparison)
+    if reports:
+        width = max(len(kind) for kind, _ in reports)
+        for kind, file in reports:
+            yield (Span(f"{kind.ljust(width)}  {file}"),)
+
+
+def _agreement(comparison: dict[str, Any] | None) -> Iterator[Line]:
+    if comparison is None:
+        return
+    agree, disagree, not_compared = (comparison[key] for key in ("agree", "disagree", "not_compared"))
+    yield (
+        Span("subctl verify: "),
+        Span(f"{agree} agree", "good" if agree else "unsure"),
+        Span(", "),
+        Span(f"{disagree} disagree", "bad" if disagree else ""),
+        Span(f", {not_compared} not compared ({comparison['source']})"),
+    )
+    for spec in comparison["specs"]:
+        if spec["agree"] is False:
+            yield (Span(f"  {spec['path_id']}: subctl {spec['subctl']}, ours {spec['ours']}", "bad"),)
