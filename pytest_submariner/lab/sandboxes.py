@@ -35,6 +35,7 @@ class Plan:
     files: dict[str, str] = field(default_factory=dict)
     directories: list[str] = field(default_factory=list)
     binds: dict[str, str] = field(default_factory=dict)
+    shares: dict[str, str] = field(default_factory=dict)
     uid: int = 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,8 +66,9 @@ def make(net: int, plan: Plan) -> tuple[int, int]:
     for name in ("lock", "sshd", "toolset"):
         Path("/run", name).mkdir()
     _python()
-    for target, source in plan.binds.items():
-        _bind(target, source)
+    # In the order of their paths: a mount below another goes into it.
+    for target, source in sorted({**plan.binds, **plan.shares}.items()):
+        _bind(target, source, read_only=target not in plan.shares)
     ns.unmount(_OLD_ROOT, ns.MNT_DETACH)
     Path(_OLD_ROOT).rmdir()
     for directory in plan.directories:
@@ -122,8 +124,8 @@ def _python() -> None:
         wrapper.chmod(0o755)
 
 
-def _bind(target: str, source: str) -> None:
-    """`source` is a path of the host; it is seen at `target`, read-only."""
+def _bind(target: str, source: str, *, read_only: bool = True) -> None:
+    """`source` is a path of the host; it is seen at `target`."""
     origin = f"{_OLD_ROOT}{source}"
     if Path(origin).is_dir():
         if not Path(target).is_dir():
@@ -132,7 +134,8 @@ def _bind(target: str, source: str) -> None:
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         Path(target).touch()
     ns.mount(origin, target, flags=ns.MS_BIND | ns.MS_REC)
-    ns.set_read_only(target)
+    if read_only:
+        ns.set_read_only(target)
 
 
 def _directory(target: str) -> None:

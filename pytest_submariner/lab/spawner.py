@@ -132,12 +132,14 @@ class Spawner:
         files: Mapping[str, bytes] | None = None,
         directories: Sequence[str] = (),
         binds: Mapping[str, str] | None = None,
+        shares: Mapping[str, str] | None = None,
         uid: int = 0,
     ) -> Sandbox:
         """A new mount and UTS namespace on the network namespace `net`: the host's root read-only, private /tmp, /run, /dev, and
 
         `files` (absolute path -> content, mode 0666), `directories` (made, mode 0777), `binds` (target -> path on the host,
-        read-only). Paths that exist on the host are covered by a bind mount, new top-level directories can be made.
+        read-only), `shares` (the same, writable). Paths that exist on the host are covered by a bind mount, new top-level
+        directories can be made.
         LabError when a path cannot be made.
         """
         plan = sandboxes.Plan(
@@ -145,6 +147,7 @@ class Spawner:
             files={path: content.decode("latin-1") for path, content in (files or {}).items()},
             directories=list(directories),
             binds=dict(binds or {}),
+            shares=dict(shares or {}),
             uid=uid,
         )
         answer, fds = await self._ask({"op": "sandbox", "plan": plan.to_dict()}, [net])
