@@ -57,6 +57,8 @@ class Network:
         self._pods = PodNetworks(permanent_neighbours=len(spec.nodes) >= _MANY_NODES)
         self.passwd: dict[str, bytes] = {}
         """/etc/passwd, /etc/shadow for nodes, so that sshd accepts the lab's user whatever the host says of it."""
+        self.binds: dict[str, str] = {}
+        """More paths of the host that nodes see: target -> source."""
 
     async def build(self) -> None:
         """Underlay, nodes, CNI. LabError says what the kernel refused."""
@@ -110,7 +112,7 @@ class Network:
 
     async def _furnish(self, node: _NodeNetwork) -> None:
         files = self.passwd | {"/etc/hostname": node.spec.name.encode() + b"\n", "/etc/hosts": hosts_file(node.spec)}
-        node.sandbox = await self._spawner.sandbox(node.netns, hostname=node.spec.name, files=files)
+        node.sandbox = await self._spawner.sandbox(node.netns, hostname=node.spec.name, files=files, binds=self.binds)
         await self.restore(node.spec.name, iptables=masquerade_rules(self._spec.cluster(node.spec.cluster)))
 
     async def _drop_class_e(self) -> None:

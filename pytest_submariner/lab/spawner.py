@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import gc
 import importlib
 import json
@@ -409,10 +410,8 @@ class _Server:
             os._exit(code)
 
     def _reap(self, wake: int) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.read(wake, 4096)
-        except BlockingIOError:
-            pass
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

@@ -98,7 +98,9 @@ class LabSpec:
     ) -> LabSpec:
         """LabError names the value that does not fit and what does."""
         if not _NAME.fullmatch(name):
-            raise LabError(f"--name {name!r}: a lab's name has 1 to 32 lower-case letters, digits or dashes, no dash at either end")
+            raise LabError(
+                f"--name {name!r}: a lab's name has 1 to 32 lower-case letters, digits or dashes, no dash at either end"
+            )
         _between("--clusters", clusters, 1, MAX_CLUSTERS)
         _between("--gateways", gateways, 1, MAX_NODES)
         _between("--workers", workers, 0, MAX_NODES - gateways)

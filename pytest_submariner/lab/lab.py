@@ -1,0 +1,164 @@
+"""A lab, assembled: network, API servers, kubelets, controllers, SSH and Submariner, in the order they need each other."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from pytest_submariner.errors import LabError
+from pytest_submariner.lab.api.server import ApiServer
+from pytest_submariner.lab.controllers import Controllers
+from pytest_submariner.lab.credentials import Credentials
+from pytest_submariner.lab.kubeapi import KubeApi
+from pytest_submariner.lab.kubelet.kubelet import Kubelet
+from pytest_submariner.lab.kubelet.remote import RemoteCommands
+from pytest_submariner.lab.listeners import Listeners
+from pytest_submariner.lab.network import PATH, Network
+from pytest_submariner.lab.spawner import ProcessSpec, Sandbox, Spawner
+from pytest_submariner.lab.spec import UNDERLAY_GATEWAY, ClusterSpec, LabSpec
+from pytest_submariner.lab.sshd import INSIDE, SshAccess, account_files
+from pytest_submariner.lab.state import LabState
+from pytest_submariner.lab.submariner.modelled import ApiAccess, ModelledSubmariner
+
+ADMIN = "submariner-lab-admin"
+
+
+@dataclass
+class _Cluster:
+    spec: ClusterSpec
+    server: ApiServer
+    api: KubeApi
+    kubelet: Kubelet
+    controllers: Controllers
+
+
+class Lab:
+    """Lives in the holder. `boot()` once; then `handle()` serves `submariner-lab`."""
+
+    def __init__(self, spec: LabSpec, state: LabState, listeners: Listeners, spawner: Spawner) -> None:
+        self.spec = spec
+        self._state = state
+        self._listeners = listeners
+        self._spawner = spawner
+        self._credentials = Credentials.generate(spec)
+        self._network = Network(spec, spawner)
+        self._network.passwd = account_files()
+        self._network.binds = {INSIDE: str(state.folder)}
+        self._ssh = SshAccess(state.folder, listeners.ssh, self._network, spawner)
+        self._clusters: dict[str, _Cluster] = {}
+        self._submariner: ModelledSubmariner | None = None
+        self.timings: dict[str, float] = {}
+
+    @asynccontextmanager
+    async def _timed(self, name: str) -> AsyncIterator[None]:
+        start = time.monotonic()
+        yield
+        self.timings[name] = round(time.monotonic() - start, 3)
+
+    async def boot(self) -> None:
+        """Returns when every supported path is programmed and Submariner's pods run. LabError otherwise."""
+        async with self._timed("network_s"):
+            await self._network.build()
+        async with self._timed("control_plane_s"):
+            await asyncio.gather(*(self._start_cluster(cluster) for cluster in self.spec.clusters))
+            self._ssh.configure(self._credentials)
+            self._ssh.start()
+        async with self._timed("submariner_s"):
+            apis = {name: cluster.api for name, cluster in self._clusters.items()}
+            access = ApiAccess(self._credentials.token, self._credentials.authority.ca_pem, self._inside_urls())
+            self._submariner = ModelledSubmariner(self.spec, apis, self._network, access)
+            await self._submariner.install()
+        kubeconfig = self._credentials.kubeconfig(self.spec, self._listeners.ports())
+        self._state.write("kubeconfig", yaml.safe_dump(kubeconfig, sort_keys=False))
+
+    def _inside_urls(self) -> dict[str, str]:
+        return {c.name: f"https://{UNDERLAY_GATEWAY}:{c.api_port}" for c in self.spec.clusters}
+
+    async def _start_cluster(self, spec: ClusterSpec) -> None:
+        inside = socket.create_server((UNDERLAY_GATEWAY, spec.api_port), backlog=128)
+        api = KubeApi(self._inside_urls()[spec.name], self._credentials.token, self._credentials.authority.ca_pem)
+        folder = self._state.folder / spec.name
+        folder.mkdir()
+        kubelet = Kubelet(spec, api, self._spawner, self._network, folder)
+        server = ApiServer(
+            spec.name,
+            tokens={self._credentials.token: ADMIN},
+            service_cidr=spec.service_cidr,
+            pods=RemoteCommands(kubelet),
+        )
+        await server.start([inside, self._listeners.api[spec.name]], self._credentials.authority.server_context())
+        controllers = Controllers(spec, api, self._network)
+        self._clusters[spec.name] = _Cluster(spec, server, api, kubelet, controllers)
+        await asyncio.gather(kubelet.start(), controllers.start())
+
+    def describe(self) -> dict[str, Any]:
+        """What `submariner-lab up --json` prints."""
+        return {
+            "name": self.spec.name,
+            "kubeconfig": str(self._state.kubeconfig),
+            "ssh_config": str(self._state.ssh_config),
+            "contexts": [c.name for c in self.spec.clusters],
+            "nodes": [
+                {
+                    "name": n.name,
+                    "cluster": n.cluster,
+                    "role": "gateway" if n.gateway else "non-gateway",
+                    "ip": n.ip,
+                    "cni_ip": n.cni_ip,
+                }
+                for n in self.spec.nodes
+            ],
+            "profile": self.spec.profile,
+            "timings": self.timings,
+        }
+
+    async def handle(self, request: dict[str, Any], fds: list[int], gone: asyncio.Event) -> dict[str, Any]:
+        """One request of `submariner-lab`; LabError becomes its error line."""
+        match request.get("op"):
+            case "status":
+                return {"faults": []}
+            case "exec":
+                return {"exit": await self._exec(request["target"], tuple(request["argv"]), fds, gone)}
+            case "logs":
+                return {"path": str(await self._log_of(request["node"], request["part"]))}
+            case other:
+                raise LabError(f"the lab does not know the request {other!r}; is it of another version?")
+
+    async def _exec(self, target: str, argv: tuple[str, ...], fds: list[int], gone: asyncio.Event) -> int:
+        sandbox = await self._sandbox_of(target)
+        spec = ProcessSpec(argv, {"PATH": f"/run/toolset/python/bin:{PATH}", "HOME": "/tmp", "TERM": "dumb"})
+        try:
+            process = await self._spawner.spawn(sandbox, spec, stdin=fds[0], stdout=fds[1], stderr=fds[2])
+        except OSError as error:
+            raise LabError(f"{argv[0]}: {error.strerror or error}") from error
+        ended = asyncio.ensure_future(process.wait())
+        left = asyncio.ensure_future(gone.wait())
+        await asyncio.wait({ended, left}, return_when=asyncio.FIRST_COMPLETED)
+        left.cancel()
+        if not ended.done():
+            process.kill(signal.SIGKILL)
+        return await ended
+
+    async def _sandbox_of(self, target: str) -> Sandbox:
+        if "/" not in target:
+            return self._network.node_sandbox(target)
+        cluster, _, rest = target.partition("/")
+        namespace, _, pod = rest.partition("/")
+        if not namespace or not pod or "/" in pod:
+            raise LabError(f"{target!r} is neither a node nor CLUSTER/NAMESPACE/POD")
+        self.spec.cluster(cluster)
+        sandbox = self._clusters[cluster].kubelet.sandbox_of(namespace, pod)
+        if sandbox is None:
+            raise LabError(f"cluster {cluster} runs no pod {namespace}/{pod}")
+        return sandbox
+
+    async def _log_of(self, node: str, part: str) -> str:
+        raise LabError(f"{node}: no log of {part}")
