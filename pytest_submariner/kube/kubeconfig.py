@@ -1,0 +1,145 @@
+"""From a kubeconfig and a context to an authenticated connection: where to, with which certificates, by which
+credentials."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_submariner.errors import TopologyError
+
+if TYPE_CHECKING:
+    import urllib3
+
+POOL_SIZE = 64
+"""Connections kept per cluster: at least as many as threads that ask at once."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """An authenticated way to one API server. `configuration` is the `kubernetes` package's; `origin` says where it
+    came from (`context c1 of /path/kubeconfig`) and starts every error message."""
+
+    context: str
+    server: str
+    origin: str
+    configuration: Any = field(repr=False)
+    pool: urllib3.PoolManager = field(repr=False)
+    _refresh: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def headers(self) -> dict[str, str]:
+        """The Authorization header, if any; runs the kubeconfig's credential plugin when the token has expired."""
+        with self._refresh:
+            settings = self.configuration.auth_settings()
+        token = settings.get("BearerToken", {}).get("value")
+        return {"Authorization": token} if token else {}
+
+
+def open_access(kubeconfig: str | None, context: str | None) -> Access:
+    """Read `kubeconfig` (several paths joined by `:` are merged as kubectl does; None means $KUBECONFIG, else
+    ~/.kube/config, else the service account of the pod we run in). `context` None means the current one.
+
+    TopologyError in one line for an unreadable file, a file that is no kubeconfig, and a context that is not there.
+    """
+    if kubeconfig is None and not _default_paths() and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return _in_cluster()
+    paths = _paths(kubeconfig)
+    documents = [_read(path) for path in paths]
+    where = ", ".join(str(path) for path in paths)
+    known = list(dict.fromkeys(name for document in documents for name in _contexts(document)))
+    # kubectl takes current-context from the first file that has one; the Python package would take the last.
+    chosen = context or next((c for c in (d.get("current-context") for d in documents) if c), None)
+    if not chosen:
+        raise TopologyError(f"kubeconfig {where} has no current context: name one of {_listing(known)}")
+    if chosen not in known:
+        raise TopologyError(f"kubeconfig {where} has no context {chosen!r}; it knows {_listing(known)}")
+    origin = f"context {chosen} of {where}"
+
+    from kubernetes.client import Configuration
+    from kubernetes.config import ConfigException, new_client_from_config
+
+    configuration = type.__call__(Configuration)  # not a copy of a default some other plugin may have set
+    configuration.connection_pool_maxsize = POOL_SIZE
+    try:
+        client = new_client_from_config(  # type: ignore[no-untyped-call]
+            os.pathsep.join(str(path) for path in paths),
+            chosen,
+            persist_config=False,  # or refreshed tokens would be written into the user's file
+            client_configuration=configuration,
+        )
+    except (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TopologyError(f"{origin} cannot be used: {_first_line(error)}") from None
+    configuration = client.configuration
+    return Access(chosen, str(configuration.host).rstrip("/"), origin, configuration, client.rest_client.pool_manager)
+
+
+def _in_cluster() -> Access:
+    from kubernetes.client import ApiClient, Configuration
+    from kubernetes.config import ConfigException, load_incluster_config
+
+    configuration = type.__call__(Configuration)
+    configuration.connection_pool_maxsize = POOL_SIZE
+    try:
+        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except ConfigException as error:
+        raise TopologyError(
+            f"no kubeconfig, and the pod's service account cannot be used: {_first_line(error)}"
+        ) from None
+    client = ApiClient(configuration=configuration)
+    server = str(configuration.host).rstrip("/")
+    return Access("in-cluster", server, "the pod's service account", configuration, client.rest_client.pool_manager)
+
+
+def _default_paths() -> list[Path]:
+    return [path for path in _split(os.environ.get("KUBECONFIG") or "~/.kube/config") if path.exists()]
+
+
+def _paths(kubeconfig: str | None) -> list[Path]:
+    """The files to read. Of several, missing ones are passed over, as kubectl does; at least one must exist."""
+    source = "kubeconfig" if kubeconfig else "KUBECONFIG" if os.environ.get("KUBECONFIG") else "default kubeconfig"
+    candidates = _split(kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config")
+    if not candidates:
+        raise TopologyError(f"{source} {kubeconfig!r} names no file")
+    present = [path for path in candidates if path.exists()]
+    if not present:
+        raise TopologyError(f"{source} {', '.join(map(str, candidates))}: no such file")
+    return present
+
+
+def _split(text: str) -> list[Path]:
+    return [Path(part).expanduser() for part in text.split(os.pathsep) if part]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TopologyError(f"kubeconfig {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise TopologyError(f"kubeconfig {path} is not text") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" (line {mark.line + 1})" if mark else ""
+        raise TopologyError(f"kubeconfig {path} is not YAML{line}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("contexts") or [], list):
+        raise TopologyError(
+            f"kubeconfig {path} is not a kubeconfig: expected a mapping with contexts, clusters and users"
+        )
+    return document
+
+
+def _contexts(document: dict[str, Any]) -> list[str]:
+    return [str(c["name"]) for c in document.get("contexts") or [] if isinstance(c, dict) and "name" in c]
+
+
+def _listing(names: list[str]) -> str:
+    return ", ".join(names) if names else "no context at all"
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
