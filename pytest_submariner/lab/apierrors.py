@@ -15,5 +15,5 @@ class ApiError(LabError):
         self.message = message
 
 
-class ApiUnreachable(LabError):  # noqa: N818 (as NodeUnreachable)
+class ApiUnreachable(LabError):
     """No answer: refused for longer than a start takes, connection lost, or no reply in time."""

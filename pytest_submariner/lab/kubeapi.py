@@ -46,6 +46,7 @@ class KubeApi:
     def __init__(self, server: str, token: str, ca_pem: bytes) -> None:
         """`server`: `https://host:port`; `ca_pem`: the authority behind its certificate (unused for plain http)."""
         self.server = server.rstrip("/")
+        self.ca_pem = ca_pem
         tls = ssl.create_default_context(cadata=ca_pem.decode("ascii")) if self.server.startswith("https:") else True
         self._session = aiohttp.ClientSession(
             # Watches hold their connection for minutes, so a limit on connections would be a deadlock in waiting.

@@ -370,6 +370,22 @@ async def test_informer_lists_again_when_expired_and_tells_what_it_missed() -> N
 
 
 @pytest.mark.asyncio
+async def test_an_observed_write_is_in_the_cache_at_once_and_told_once() -> None:
+    async with connected() as (server, api):
+        informer = api.informer(PODS)
+        seen = Seen(informer)
+        informer.start()
+        await asyncio.wait_for(informer.synced.wait(), 3)
+        made = informer.observe(await api.create(PODS, {"metadata": {"name": "mine"}}))
+        assert informer.cache["ns", "mine"] == made
+        server.remove("mine")
+        server.put("marker")
+        assert await seen.next(3) == [("ADDED", "mine"), ("DELETED", "mine"), ("ADDED", "marker")]
+        informer.observe(made)  # an answer that comes late must not bring back what the watch saw go
+        assert sorted(informer.cache) == [("ns", "marker")]
+
+
+@pytest.mark.asyncio
 async def test_a_failing_handler_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
     async with connected() as (server, api):
         informer = api.informer(PODS)
