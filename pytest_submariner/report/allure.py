@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_submariner.model.finding import Finding
@@ -25,13 +26,14 @@ SLOWEST_SHOWN = 20
 """Steps of an item that asked many paths at once (mesh); the table attached to it has all."""
 
 
-class _Plain(str):
-    """A parameter's text as it is: allure-pytest shows `repr`, which would put quotes around it."""
+@dataclass(frozen=True)
+class _Plain:
+    """A parameter's text as it is: of a str allure-pytest shows the `repr`, quotes included."""
 
-    __slots__ = ()
+    text: str
 
     def __repr__(self) -> str:
-        return str(self)
+        return self.text
 
 
 def is_active(config: pytest.Config) -> bool:
@@ -195,9 +197,9 @@ def _step(text: str, good: bool) -> None:
 
 
 def _close(step: Any, text: str, good: bool) -> None:
-    """End a step. A red one gets its exception handed over: a raised one would bring a traceback through this file."""
-    error = None if good else AssertionError(text)
-    step.__exit__(type(error) if error else None, error, None)
+    """End a step. allure-pytest takes the status from the exception's value, and details from its type: without a type
+    the step is red and does not say its text twice."""
+    step.__exit__(None, None if good else AssertionError(text), None)
 
 
 def _causes(result: PathResult, findings: Sequence[Finding]) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest_submariner
+from pytest_submariner.model.topology import Role
 from pytest_submariner.report.json import write_atomically
 from pytest_submariner.report.recorder import Recorder
 
@@ -31,14 +32,17 @@ def environment(recorder: Recorder) -> dict[str, str]:
     """What Allure shows about the surroundings: names of nodes, versions, drivers; never API addresses or secrets."""
     values = {"pytest-submariner": pytest_submariner.__version__, "provider": recorder.provider}
     for cluster in recorder.topology.clusters if recorder.topology else ():
+        roles = [(role, cluster.nodes_with(role)) for role in Role]
+        gateways = ", ".join(node.name for node in cluster.nodes_with(Role.GATEWAY))
+        cable = [cluster.submariner_version, cluster.cable_driver, "Globalnet" if cluster.globalnet else ""]
+        kubernetes = [cluster.kubernetes_version, cluster.network_plugin]
         values |= {
-            f"{cluster.position} cluster ID": cluster.cluster_id,
-            f"{cluster.position} nodes": ", ".join(f"{node.name} ({node.role.value})" for node in cluster.nodes),
-            f"{cluster.position} Submariner": cluster.submariner_version,
-            f"{cluster.position} Kubernetes": cluster.kubernetes_version,
-            f"{cluster.position} CNI": cluster.network_plugin,
-            f"{cluster.position} cable driver": cluster.cable_driver,
-            f"{cluster.position} Globalnet": "on" if cluster.globalnet else "off",
+            f"{cluster.position}": f"{cluster.cluster_id}, active gateway {gateways}"
+            if gateways
+            else cluster.cluster_id,
+            f"{cluster.position} nodes": ", ".join(f"{len(nodes)} {role.value}" for role, nodes in roles if nodes),
+            f"{cluster.position} Submariner": ", ".join(fact for fact in cable if fact),
+            f"{cluster.position} Kubernetes": ", ".join(fact for fact in kubernetes if fact),
         }
     return {name: value for name, value in values.items() if value}
 

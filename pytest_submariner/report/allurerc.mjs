@@ -17,6 +17,8 @@ const byCause = {
 export default {
   name: "Submariner conformance",
   ...(history ? { historyPath: history, appendHistory: true, historyLimit: 100 } : {}),
+  // The same on every result: they would only push the evidence down.
+  hideLabels: ["host", "thread", "framework", "language", "package", "parentSuite", "suite", "subSuite"],
   categories: [byCause, ...byMessage],
   plugins: {
     awesome: {

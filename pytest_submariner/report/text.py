@@ -68,10 +68,10 @@ def route(result: PathResult) -> str:
 
 
 def source_address(result: PathResult) -> str | None:
-    """What the listener saw against what was promised; None when there is nothing to tell."""
-    if result.source_seen is None and result.source_expected is SourceExpectation.ANY:
+    """What the listener saw against what was promised; None when it saw nobody."""
+    if result.source_seen is None:
         return None
-    return f"promised {SOURCES[result.source_expected]}, seen {result.source_seen or 'nothing'}"
+    return f"promised {SOURCES[result.source_expected]}, seen {result.source_seen}"
 
 
 def failure(result: PathResult, findings: Sequence[Finding] = ()) -> str:
