@@ -56,7 +56,7 @@ class Authority:
         return cls(
             ca.public_bytes(pem),
             server.public_bytes(pem),
-            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+            key.private_bytes(pem, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()),
         )
 
     def server_context(self) -> ssl.SSLContext:

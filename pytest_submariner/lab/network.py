@@ -53,7 +53,6 @@ class Network:
         self._nodes: dict[str, _NodeNetwork] = {}
         self._fabric = ns.current_network()
         self._fabric_netlink = netlink.open_socket()
-        self._fabric_sandbox: Sandbox | None = None
         self._pods = PodNetworks(permanent_neighbours=len(spec.nodes) >= _MANY_NODES)
         self.passwd: dict[str, bytes] = {}
         """/etc/passwd, /etc/shadow for nodes, so that sshd accepts the lab's user whatever the host says of it."""
@@ -117,14 +116,18 @@ class Network:
 
     async def _drop_class_e(self) -> None:
         """Profile issue-3134: the fabric drops bare packets from or to 240.0.0.0/4, as many do; inside VXLAN nobody sees them."""
-        self._fabric_sandbox = await self._spawner.sandbox(self._fabric, hostname="underlay")
+        fabric = await self.fabric_sandbox()
         for option in ("--ip-src", "--ip-dst"):
             argv = ("ebtables", "-A", "FORWARD", "-p", "IPv4", option, "240.0.0.0/4", "-j", "DROP")
-            status, _, problem = await self._run(self._fabric_sandbox, argv, b"")
+            status, _, problem = await self._run(fabric, argv, b"")
             if status:
                 raise LabError(
                     f"profile issue-3134: {' '.join(argv)} failed: {problem.decode(errors='replace').strip()}"
                 )
+
+    async def fabric_sandbox(self, shares: dict[str, str] | None = None) -> Sandbox:
+        """A sandbox on the underlay itself, for what is neither node nor pod: the fabric's filter, a genuine control plane."""
+        return await self._spawner.sandbox(self._fabric, hostname="underlay", shares=shares)
 
     def _node(self, name: str) -> _NodeNetwork:
         if name not in self._nodes:

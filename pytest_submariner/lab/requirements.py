@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from functools import partial
 
 from pytest_submariner.errors import LabUnavailable
 from pytest_submariner.lab import namespaces as ns
@@ -47,7 +48,7 @@ def check_kernel() -> None:
         ("bridges", "bridge", netlink.Batch().link_bridge("probe0", 900)),
         ("VXLAN devices", "vxlan", netlink.Batch().link_vxlan("probe1", 901, vni=1, port=4800, mtu=1450)),
     ):
-        problem = ns.probe(lambda batch=batch: _try(batch))
+        problem = ns.probe(partial(_try, batch))
         if problem is not None:
             raise LabUnavailable(
                 f"the kernel makes no {name} ({problem}): load the module {modules}, or use another kernel"

@@ -153,6 +153,7 @@ def _directory(target: str) -> None:
 
 def _file(path: Path, content: bytes) -> None:
     """Written where the sandbox may write; a file of the host is covered by a bind mount."""
+    path = Path(os.path.realpath(path))  # /etc/resolv.conf is often a link into the host's /run, which is not here
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
