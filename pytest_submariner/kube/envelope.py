@@ -24,7 +24,7 @@ MISSING = "missing"
 SCRIPT = r"""m=$0 t=$1 n=$2; shift 2; set -f
 end() { printf '\n%s %s %s\n' "$m" "$1" "$2"; printf '\n%s\n' "$m" >&2; exit "$3"; }
 case $1 in */*) [ -f "$1" ] && [ -x "$1" ];; *) command -v "$1" >/dev/null 2>&1;; esac || end missing - 127
-timeout -s KILL 1 true 2>/dev/null && set -- timeout -s KILL "$t" "$@"
+[ "$n" != + ] && timeout -s KILL 1 true 2>/dev/null && set -- timeout -s KILL "$t" "$@"
 go() { case $n in -) "$@" </dev/null;; +) "$@";; *) head -c "$n" | "$@";; esac; }
 exec 3>&1 4>&2
 if command -v dd >/dev/null 2>&1; then
@@ -53,7 +53,8 @@ class Envelope:
     timeout: float
     stdin: bytes | None = None
     is_open: bool = False
-    """stdin goes on after what we send first (conversations)."""
+    """stdin stays open after what we send first, and its end tells the command that we are gone (conversations); the node
+    sets no deadline of its own then."""
     mark: str = field(default_factory=lambda: f"submariner-{secrets.token_hex(8)}")
 
     @property

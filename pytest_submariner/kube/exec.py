@@ -74,11 +74,9 @@ def converse(
                     f"{call.who}: `{argv[0]}` did not end within {timeout:.0f} s", bytes(call.stdout[taken:])
                 )
             while (newline := call.stdout.find(b"\n", taken)) >= 0:
-                # The trailer comes after a newline of its own: an empty line is only given once the next one is known.
-                if newline == taken and len(call.stdout) < taken + len(envelope.trailer):
-                    break
-                if call.stdout.startswith((envelope.trailer, envelope.trailer[1:]), taken):
-                    break
+                rest = bytes(call.stdout[taken : taken + len(envelope.trailer)])
+                if envelope.trailer.startswith(rest) or rest.startswith(envelope.trailer[1:]):
+                    break  # the trailer, or an empty line that may turn out to begin it
                 line = bytes(call.stdout[taken:newline])
                 taken = newline + 1
                 yield line

@@ -3,6 +3,7 @@ credentials."""
 
 from __future__ import annotations
 
+import difflib
 import os
 import threading
 from dataclasses import dataclass, field
@@ -38,14 +39,20 @@ class Access:
         return {"Authorization": token} if token else {}
 
 
-def open_access(kubeconfig: str | None, context: str | None) -> Access:
-    """Read `kubeconfig` (several paths joined by `:` are merged as kubectl does; None means $KUBECONFIG, else
-    ~/.kube/config, else the service account of the pod we run in). `context` None means the current one.
+@dataclass(frozen=True)
+class Choice:
+    """A context in kubeconfig files, found by reading them alone: nothing was imported and no cluster asked."""
 
-    TopologyError in one line for an unreadable file, a file that is no kubeconfig, and a context that is not there.
-    """
-    if kubeconfig is None and not _default_paths() and os.environ.get("KUBERNETES_SERVICE_HOST"):
-        return _in_cluster()
+    paths: tuple[Path, ...]
+    context: str
+
+    @property
+    def origin(self) -> str:
+        return f"context {self.context} of {', '.join(map(str, self.paths))}"
+
+
+def choose(kubeconfig: str | None, context: str | None) -> Choice:
+    """Which context of which files is meant, with the arguments and errors of `open_access`."""
     paths = _paths(kubeconfig)
     documents = [_read(path) for path in paths]
     where = ", ".join(str(path) for path in paths)
@@ -55,8 +62,22 @@ def open_access(kubeconfig: str | None, context: str | None) -> Access:
     if not chosen:
         raise TopologyError(f"kubeconfig {where} has no current context: name one of {_listing(known)}")
     if chosen not in known:
-        raise TopologyError(f"kubeconfig {where} has no context {chosen!r}; it knows {_listing(known)}")
-    origin = f"context {chosen} of {where}"
+        close = difflib.get_close_matches(chosen, known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise TopologyError(f"kubeconfig {where} has no context {chosen!r}; it knows {_listing(known)}{hint}")
+    return Choice(tuple(paths), chosen)
+
+
+def open_access(kubeconfig: str | None, context: str | None) -> Access:
+    """Read `kubeconfig` (several paths joined by `:` are merged as kubectl does; None means $KUBECONFIG, else
+    ~/.kube/config, else the service account of the pod we run in). `context` None means the current one.
+
+    TopologyError in one line for an unreadable file, a file that is no kubeconfig, and a context that is not there.
+    """
+    if kubeconfig is None and not _default_paths() and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return _in_cluster()
+    choice = choose(kubeconfig, context)
+    chosen, origin = choice.context, choice.origin
 
     from kubernetes.client import Configuration
     from kubernetes.config import ConfigException, new_client_from_config
@@ -65,7 +86,7 @@ def open_access(kubeconfig: str | None, context: str | None) -> Access:
     configuration.connection_pool_maxsize = POOL_SIZE
     try:
         client = new_client_from_config(  # type: ignore[no-untyped-call]
-            os.pathsep.join(str(path) for path in paths),
+            os.pathsep.join(map(str, choice.paths)),
             chosen,
             persist_config=False,  # or refreshed tokens would be written into the user's file
             client_configuration=configuration,

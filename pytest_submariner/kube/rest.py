@@ -149,16 +149,16 @@ def _why(error: BaseException) -> str:
     import urllib3
 
     text = str(error)
-    if isinstance(error, urllib3.exceptions.ConnectTimeoutError):
-        return f"did not accept a connection within {CONNECT_TIMEOUT_S:.0f} s"
-    if isinstance(error, urllib3.exceptions.ReadTimeoutError):
-        return "accepted the connection but did not answer in time"
+    if "refused" in text:  # before timeouts: urllib3 counts a refusal among the connect timeouts
+        return "refused the connection: is the cluster up, and is this its current address?"
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         return "cannot be resolved: the name is unknown here"
-    if "refused" in text:
-        return "refused the connection: is the cluster up, and is this its current address?"
-    if "certificate" in text.lower() or isinstance(error, urllib3.exceptions.SSLError):
+    if isinstance(error, urllib3.exceptions.ReadTimeoutError):
+        return "accepted the connection but did not answer in time"
+    if isinstance(error, urllib3.exceptions.SSLError) or "certificate" in text.lower():
         return f"cannot be trusted: {text.rstrip('.')}"
+    if "timed out" in text:
+        return f"did not accept a connection within {CONNECT_TIMEOUT_S:.0f} s"
     return f"cannot be reached: {text.rsplit(': ', 1)[-1] or type(error).__name__}"
 
 
