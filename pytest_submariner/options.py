@@ -1,0 +1,165 @@
+"""Every setting, in one table: option, environment variable, ini key, help and checks all come from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+import pytest
+
+DEFAULT_IMAGE = "docker.io/library/python:3.13-slim"
+
+
+class Kind(StrEnum):
+    """How the text of a setting is read."""
+
+    TEXT = "text"
+    INPUT_FILE = "input file"
+    OUTPUT_FILE = "output file"
+    SECONDS = "seconds"
+    FLAG = "flag"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One line of the table. `allowed` and `unavailable` are words; an unavailable one is refused as such, never ignored."""
+
+    name: str
+    help: str
+    kind: Kind = Kind.TEXT
+    metavar: str | None = None
+    default: str | float | bool | None = None
+    allowed: tuple[str, ...] = ()
+    unavailable: tuple[str, ...] = ()
+    repeatable: bool = False
+    served: bool = True
+
+    @property
+    def flag(self) -> str:
+        return f"--submariner-{self.name}"
+
+    @property
+    def field(self) -> str:
+        """The attribute of `Settings`."""
+        return self.name.replace("-", "_")
+
+    @property
+    def dest(self) -> str:
+        """pytest-kind owns the bare words (`kubeconfig`), so ours are never bare."""
+        return f"submariner_{self.field}"
+
+    @property
+    def ini(self) -> str:
+        return self.dest
+
+    @property
+    def env(self) -> str:
+        return f"PYTEST_SUBMARINER_{self.field.upper()}"
+
+    @property
+    def ini_type(self) -> str:
+        """The type pytest checks `[tool.pytest]` values against: a list stays a list, a number a number."""
+        if self.repeatable:
+            return "args"
+        return {Kind.FLAG: "bool", Kind.SECONDS: "float"}.get(self.kind, "string")
+
+
+_TABLE = (
+    Option(
+        "provider",
+        "Where clusters come from (default: kubeconfig when a context or kubeconfig is given by these options, else lab)",
+        allowed=("lab", "kubeconfig", "kind"),
+        metavar="NAME",
+    ),
+    Option(
+        "lab", "Attach to the running lab of this name (default: boot a lab for this run and remove it)", metavar="NAME"
+    ),
+    Option(
+        "kubeconfig",
+        "Kubeconfig file, once for all contexts or once per context; alone, its current context is meant "
+        "(default: what KUBECONFIG says, else ~/.kube/config)",
+        kind=Kind.INPUT_FILE,
+        metavar="FILE",
+        repeatable=True,
+    ),
+    Option(
+        "context",
+        "Kubeconfig context of a cluster; the order gives positions c1, c2, …",
+        metavar="CTX",
+        repeatable=True,
+    ),
+    Option(
+        "exec",
+        "How nodes are reached: auto takes the first that works and says which",
+        default="auto",
+        allowed=("auto", "pod", "ssh", "docker"),
+        metavar="HOW",
+    ),
+    Option(
+        "ssh-config",
+        "An ssh_config whose Host names are node names (default: ~/.ssh/config; a lab brings its own)",
+        kind=Kind.INPUT_FILE,
+        metavar="FILE",
+    ),
+    Option("image", f"Image of probe pods (default: {DEFAULT_IMAGE})", default=DEFAULT_IMAGE, metavar="REF"),
+    Option("mesh", "Ask every pair of nodes", kind=Kind.FLAG, default=False, served=False),
+    Option(
+        "diagnose",
+        "When to look for causes: auto is after failures",
+        default="auto",
+        allowed=("auto", "always", "never"),
+        unavailable=("always",),
+        metavar="WHEN",
+    ),
+    Option("subctl", "Run this subctl and compare with it", metavar="BIN", served=False),
+    Option(
+        "subctl-junit",
+        "Compare with this report of subctl verify --junit-report",
+        kind=Kind.INPUT_FILE,
+        metavar="FILE",
+    ),
+    Option("results", "Write every result as JSON to this file", kind=Kind.OUTPUT_FILE, metavar="FILE"),
+    Option(
+        "timeout", "Seconds one attempt on a path may take (default: 5)", kind=Kind.SECONDS, default=5.0, metavar="S"
+    ),
+    Option(
+        "disruptive",
+        "Run tests that break something and repair it (a lab booted for this run allows them by itself)",
+        kind=Kind.FLAG,
+        default=False,
+    ),
+    Option("keep", "Leave the lab and the probe pods in place at the end", kind=Kind.FLAG, default=False),
+    Option(
+        "plan", "Print which paths would be asked, and stop before touching anything", kind=Kind.FLAG, default=False
+    ),
+    Option(
+        "cleanup",
+        "Remove what runs left in the clusters given (without contexts: in the running labs), and stop; ends runs still under way",
+        kind=Kind.FLAG,
+        default=False,
+    ),
+)
+
+OPTIONS: Mapping[str, Option] = MappingProxyType({option.field: option for option in _TABLE})
+
+
+def register(parser: pytest.Parser) -> None:
+    """Declare the option and the ini key of every line. Values stay text here: `settings` reads them, with their source."""
+    group = parser.getgroup(
+        "submariner",
+        "submariner (each is also an ini key submariner_* and a variable PYTEST_SUBMARINER_*; option > environment > ini)",
+    )
+    for option in OPTIONS.values():
+        text = option.help if option.served else f"{option.help} (not available in this version)"
+        words = tuple(w for w in option.allowed if w not in option.unavailable)
+        ini_help = f"{text}; {', '.join(words)}" if words else text
+        if option.kind is Kind.FLAG:
+            group.addoption(option.flag, dest=option.dest, action="store_true", default=None, help=text)
+        else:
+            action = "append" if option.repeatable else "store"
+            group.addoption(
+                option.flag, dest=option.dest, action=action, metavar=option.metavar, default=None, help=ini_help
+            )
+        parser.addini(option.ini, ini_help, type=option.ini_type, default=None)  # type: ignore[arg-type]

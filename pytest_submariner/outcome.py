@@ -1,0 +1,121 @@
+"""From a verdict to what pytest reports: recorded once, then passed, failed, error, skipped or expected to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from pytest_submariner import items, marks
+from pytest_submariner.errors import (
+    LabUnavailable,
+    PathFailed,
+    ProbeInconclusive,
+    RequirementUnmet,
+    SubmarinerError,
+    TransportError,
+)
+from pytest_submariner.keys import RESULT
+from pytest_submariner.model.path import PathCase
+from pytest_submariner.model.result import PathResult
+from pytest_submariner.model.verdict import Expectation, Outcome, Verdict
+from pytest_submariner.report import junit, text
+from pytest_submariner.session import Session
+
+NOT_TOLD = "submariner_not_told"
+"""Attribute of a report whose test body ended because we could not tell, not because something is wrong."""
+
+
+def record(session: Session, item: pytest.Item, result: PathResult) -> PathResult:
+    """Keep a result under the item that asked, for every writer. Returns it as recorded: with its place, and as a known
+    issue when it failed and a mark says why."""
+    placed = replace(
+        result,
+        suite=result.suite or item.path.parent.name,
+        nodeid=item.nodeid,
+        subctl_spec=result.subctl_spec or marks.subctl_spec(item),
+    )
+    issue = marks.known_issue(item)
+    if issue is not None and placed.verdict.outcome is Outcome.FAILED:
+        extra = {**placed.extra, "measured": placed.verdict.word, "known_issue": issue.url}
+        placed = replace(placed, verdict=Verdict.KNOWN_ISSUE, extra=extra)
+    session.recorder.add(placed)
+    item.stash[RESULT] = placed
+    item.user_properties.extend(junit.properties(placed))
+    _tell_allure(session, item, placed)
+    item.config.hook.pytest_submariner_path_finished(config=item.config, result=placed)
+    return placed
+
+
+def judge(session: Session, result: PathResult) -> None:
+    """Raise what the verdict means: PathFailed, ProbeInconclusive, TransportError, RequirementUnmet (a skip), or nothing."""
+    __tracebackhide__ = True
+    outcome = result.verdict.outcome
+    if outcome is Outcome.PASSED:
+        return
+    if outcome is Outcome.SKIPPED:
+        raise RequirementUnmet(result.detail or f"{result.id}: a requirement is not met")
+    message = text.failure(result, session.recorder.causes(result.id))
+    if result.verdict is Verdict.INCONCLUSIVE:
+        raise ProbeInconclusive(message)
+    if outcome is Outcome.ERROR:
+        raise TransportError(message)
+    raise PathFailed(message)
+
+
+@contextmanager
+def skips() -> Iterator[None]:
+    """What a run lacks is a skip that says so, whichever fixture or call found out."""
+    __tracebackhide__ = True
+    try:
+        yield
+    except (RequirementUnmet, LabUnavailable) as reason:
+        pytest.skip(str(reason))
+
+
+def record_unasked(session: Session, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """An item that ended before its path was asked leaves a result as well, so that no path is missing without a reason."""
+    if call.excinfo is None or call.when == "teardown":
+        return
+    case = items.path_of(item)
+    asked = item.stash.get(RESULT, None)
+    if case is None or (asked is not None and asked.id == case.id):
+        return
+    error = call.excinfo.value
+    verdict = Verdict.SKIPPED if isinstance(error, pytest.skip.Exception) else Verdict.ERROR
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    record(session, item, PathResult(case.id, _expected(case), verdict, detail=reason))
+
+
+def mark_report(report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+    """pytest calls every exception in a test's body a failure; when it means that we could not tell, `status` calls it an error."""
+    if (
+        call.when == "call"
+        and report.failed
+        and call.excinfo is not None
+        and isinstance(call.excinfo.value, SubmarinerError)
+    ):
+        setattr(report, NOT_TOLD, True)
+
+
+def status(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
+    """Category, letter and word for such a report; None leaves all others to pytest."""
+    return ("error", "E", "ERROR") if report.failed and getattr(report, NOT_TOLD, False) else None
+
+
+def _expected(case: PathCase) -> Expectation:
+    from pytest_submariner.paths.expectations import promise
+
+    try:
+        return promise(case).expected
+    except ValueError:
+        return Expectation.OK
+
+
+def _tell_allure(session: Session, item: pytest.Item, result: PathResult) -> None:
+    from pytest_submariner.report import allure
+
+    if allure.is_active(item.config):
+        allure.record(result, session.recorder.causes(result.id))

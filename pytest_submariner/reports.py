@@ -1,0 +1,39 @@
+"""Which reports a run writes, and where: the writers of `report/` called once, by the process that has all results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_submariner.report.recorder import Recorder
+from pytest_submariner.settings import Settings
+
+Written = list[tuple[str, str]]
+"""(kind, file) of every report, for the summary."""
+
+
+def write(config: pytest.Config, recorder: Recorder, settings: Settings) -> Written:
+    """Compare, then write everything that was asked for. OSError names the file that could not be written."""
+    if settings.subctl_junit is not None:
+        from pytest_submariner.compare.diff import compare
+        from pytest_submariner.compare.ginkgo import read_junit
+
+        recorder.comparison = compare(read_junit(settings.subctl_junit), {r.id: r for r in recorder.results}).to_dict()
+    written: Written = []
+    if settings.results is not None:
+        from pytest_submariner.report.json import write_results
+
+        write_results(recorder, settings.results)
+        written.append(("results", str(settings.results)))
+    if file := config.getoption("xmlpath", None):
+        from pytest_submariner.report.junit import add_suite_properties
+
+        add_suite_properties(config, recorder)
+        written.append(("junit", str(file)))
+    if folder := config.getoption("allure_report_dir", None):
+        from pytest_submariner.report.allure_folder import finish
+
+        finish(Path(folder), recorder)
+        written.append(("allure", str(folder)))
+    return written

@@ -1,0 +1,195 @@
+"""One per pytest process: the settings, what was recorded, and the world, which is touched when the first item asks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from pytest_submariner.errors import RequirementUnmet, SubmarinerError, TopologyError
+from pytest_submariner.model.path import PathCase
+from pytest_submariner.model.result import PathResult
+from pytest_submariner.model.topology import Cluster, Node, Topology
+from pytest_submariner.providers import open_provider
+from pytest_submariner.providers.base import World
+from pytest_submariner.report.recorder import NOT_MEASURED, Recorder
+from pytest_submariner.settings import Settings
+from pytest_submariner.xdist import is_controller, is_worker, joined_run
+
+if TYPE_CHECKING:
+    from pytest_submariner.kube.client import KubeClient
+    from pytest_submariner.transport.node import NodeExec
+
+
+class PathProber(Protocol):
+    """What measures paths: `paths.prober.Prober`, or what a plugin's `pytest_submariner_prober` gives."""
+
+    def measure(self, cases: Sequence[PathCase]) -> dict[str, PathResult]:
+        """Results by path id; every case has one."""
+        ...
+
+    def close(self) -> None:
+        """Remove what was made to measure."""
+        ...
+
+
+class Session:
+    """The plugin's state. Nothing here reaches a cluster before `world` is read."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.run, self.exchange = joined_run(config)
+        self.recorder = Recorder(provider=settings.provider)
+        self.selected: dict[str, PathCase] = {}
+        """Paths of the items that will run, by id: what one conversation with the probes may ask at once."""
+        self.asked = False
+        """Whether any selected item measures paths."""
+        self.answers = 0
+        """Measurements that said something about the network, recorded or not."""
+        self.touched = False
+        """Whether any selected item uses the clusters."""
+        self.written: list[tuple[str, str]] | None = None
+        """(kind, file) of the reports, once they are written."""
+        self.described = False
+        """Whether the header line with the settings was printed."""
+        self._failure: SubmarinerError | None = None
+        self._world: World | None = None
+        self._kube: dict[str, KubeClient] = {}
+        self._nodes: dict[str, NodeExec] = {}
+        self._measured: dict[str, PathResult] = {}
+        self._closing = ExitStack()
+
+    @property
+    def world(self) -> World:
+        """Find or make the clusters, once. What went wrong is raised again for every later item, at no further cost."""
+        if self._failure is not None:
+            raise self._failure
+        if self._world is None:
+            try:
+                self._world = self.exchange.world(self._find) if is_worker(self.config) else self._find()
+            except SubmarinerError as error:
+                self._failure = error
+                raise
+            self.recorder.topology = self._world.topology
+            self.recorder.provider = self._world.topology.provider
+            for name, seconds in self._world.timings.items():
+                self.recorder.add_timing(name, seconds)
+        return self._world
+
+    @property
+    def topology(self) -> Topology:
+        return self.world.topology
+
+    @property
+    def was_used(self) -> bool:
+        return self._world is not None or self._failure is not None
+
+    def cluster(self, position: str) -> Cluster:
+        """TopologyError says how to give the run a cluster it lacks."""
+        for cluster in self.topology.clusters:
+            if cluster.position == position:
+                return cluster
+        have = ", ".join(f"{c.position} (context {c.context})" for c in self.topology.clusters)
+        raise TopologyError(f"needs cluster {position}; this run has {have}: name one more with --submariner-context")
+
+    def kube(self, position: str) -> KubeClient:
+        """The API client of a cluster, for this process."""
+        from pytest_submariner.kube.client import KubeClient
+
+        if position not in self._kube:
+            cluster = self.cluster(position)
+            self._kube[position] = KubeClient(cluster.kubeconfig, cluster.context)
+            self._closing.callback(self._kube[position].close)
+        return self._kube[position]
+
+    def node_exec(self, node: Node) -> NodeExec:
+        """Commands on a node, by the transport the settings or a plugin choose; one per node and process."""
+        from pytest_submariner.transport.node import NodeExec
+        from pytest_submariner.transport.registry import open_transport
+
+        key = f"{node.cluster}/{node.name}"
+        if key not in self._nodes:
+            transport = self.config.hook.pytest_submariner_transport(config=self.config, node=node)
+            if transport is None:
+                ssh_config = self.settings.ssh_config or self.world.ssh_config
+                transport = open_transport(
+                    self.settings.exec,
+                    node,
+                    kube=self.kube(node.cluster),
+                    ssh_config=ssh_config,
+                    image=self.settings.image,
+                )
+            self._closing.callback(transport.close)
+            self._nodes[key] = NodeExec(node, transport)
+            self.recorder.note(f"nodes of {node.cluster} are reached by {transport.name}")
+        return self._nodes[key]
+
+    @cached_property
+    def prober(self) -> PathProber:
+        given: PathProber | None = self.config.hook.pytest_submariner_prober(config=self.config, topology=self.topology)
+        if given is None:
+            from pytest_submariner.paths.prober import Prober
+
+            given = Prober(self.topology, self.kube, self.settings)
+        self._closing.callback(given.close)
+        return given
+
+    def measure(self, case: PathCase, *, fresh: bool = False) -> PathResult:
+        """What a path does. The first question asks all selected paths with it, later ones read; `fresh` asks this path again."""
+        for position in (case.source.cluster, case.target.cluster):
+            self.cluster(position)
+        if fresh or case.id not in self._measured:
+            batch = [case] if fresh else self._batch(case)
+            started = time.monotonic()
+            results = self.prober.measure(batch)
+            self.recorder.add_timing("probe_s", time.monotonic() - started)
+            self._measured.update(results)
+            self.answers += sum(1 for result in results.values() if result.verdict not in NOT_MEASURED)
+        return self._measured[case.id]
+
+    def select(self, cases: Iterable[PathCase]) -> None:
+        self.selected = {case.id: case for case in cases}
+        self.recorder.planned = len(self.selected)
+
+    def require_disruption(self) -> None:
+        if not self.settings.allows_disruption:
+            raise RequirementUnmet(
+                "disruptive: give --submariner-disruptive to run it on clusters that outlive this run"
+            )
+
+    def close(self) -> None:
+        """Close what this process opened, then remove what the run made, if this is the process to do so."""
+        with ExitStack() as last:
+            if not is_worker(self.config):
+                last.callback(self._release)
+            last.enter_context(self._closing)
+
+    def _find(self) -> World:
+        topology = self.config.hook.pytest_submariner_topology(config=self.config)
+        return World(topology) if topology is not None else open_provider(self.settings, self.run).find()
+
+    def _release(self) -> None:
+        made_by_worker = is_controller(self.config) and self.exchange.is_used
+        if self._world is None and self._failure is None and not made_by_worker:
+            return
+        try:
+            open_provider(self.settings, self.run).release()
+        finally:
+            self.exchange.remove()
+
+    def _batch(self, case: PathCase) -> list[PathCase]:
+        """A worker does not know which items it will get, but they come in order: it asks what shares the source."""
+        positions = {cluster.position for cluster in self.topology.clusters}
+        others = [c for c in self.selected.values() if c.id not in self._measured and _within(c, positions)]
+        if is_worker(self.config):
+            others = [c for c in others if c.source == case.source]
+        return [case, *(c for c in others if c.id != case.id)]
+
+
+def _within(case: PathCase, positions: Collection[str]) -> bool:
+    return case.source.cluster in positions and case.target.cluster in positions

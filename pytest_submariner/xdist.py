@@ -1,0 +1,134 @@
+"""pytest-xdist: one world for all workers, disruptive items alone, results carried to the controller.
+
+Every worker is a pytest session of its own and none knows who is last. So the first worker that needs the world makes it, under a
+file lock, and writes it down as plain data; the controller, which outlives them, removes it. A run that asks for nothing makes nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_submariner import errors
+from pytest_submariner.providers.base import Run, World
+
+if TYPE_CHECKING:
+    from pytest_submariner.session import Session
+
+INPUT = "submariner"
+"""Our key in `workerinput` and `workeroutput`."""
+
+
+def is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def is_controller(config: pytest.Config) -> bool:
+    """True in the process that starts workers; there, no item runs."""
+    return not is_worker(config) and config.pluginmanager.hasplugin("dsession")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The folder in which the processes of a run leave things for each other. It exists from first use on."""
+
+    folder: Path
+
+    @property
+    def is_used(self) -> bool:
+        return self.folder.is_dir()
+
+    def open(self, name: str) -> IO[bytes]:
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        return (self.folder / name).open("a+b")
+
+    def world(self, find: Callable[[], World]) -> World:
+        """The world, made by whoever comes first. A failure is written down as well: nobody tries in vain again."""
+        with self.open("world.json") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            known = file.read()
+            if not known:
+                known = json.dumps(_attempt(find)).encode()
+                file.write(known)
+                file.flush()
+        answer = json.loads(known)
+        if "error" in answer:
+            kind, text = answer["error"]
+            raise getattr(errors, kind)(text)
+        return World.from_dict(answer["world"])
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _attempt(find: Callable[[], World]) -> dict[str, Any]:
+    try:
+        return {"world": find().to_dict()}
+    except errors.SubmarinerError as error:
+        known = next(kind for kind in type(error).__mro__ if getattr(errors, kind.__name__, None) is kind)
+        return {"error": [known.__name__, str(error)]}
+
+
+def new_run() -> tuple[Run, Exchange]:
+    """For a process that nobody started as a worker. The name cannot be guessed, and nothing is created yet."""
+    token = uuid.uuid4().hex
+    return Run(token[:8], os.getpid()), Exchange(Path(tempfile.gettempdir()) / f"pytest-submariner-{token}")
+
+
+def joined_run(config: pytest.Config) -> tuple[Run, Exchange]:
+    """The run a worker belongs to; a run of its own when the controller does not know us (it runs without this plugin)."""
+    given = getattr(config, "workerinput", {}).get(INPUT)
+    if given is None:
+        return new_run()
+    return Run(given["run"], given["owner_pid"]), Exchange(Path(given["folder"]))
+
+
+def invite(node: Any, session: Session) -> None:
+    """Tell a worker, before it starts, which run it belongs to."""
+    node.workerinput[INPUT] = {
+        "run": session.run.id,
+        "owner_pid": session.run.owner_pid,
+        "folder": str(session.exchange.folder),
+    }
+
+
+def hand_in(config: Any, session: Session) -> None:
+    """A worker's results, on their way to the controller."""
+    config.workeroutput[INPUT] = {
+        "recorder": session.recorder.to_dict(),
+        "asked": session.asked,
+        "answers": session.answers,
+    }
+
+
+def collect(node: Any, session: Session) -> None:
+    """Take in what a worker recorded. One that died has handed in nothing; pytest-xdist reports its item as failed."""
+    given = getattr(node, "workeroutput", {}).get(INPUT)
+    if given is None:
+        return
+    session.recorder.merge(given["recorder"])
+    session.asked = session.asked or given["asked"]
+    session.answers += given["answers"]
+
+
+@contextmanager
+def take_turn(exchange: Exchange, *, alone: bool) -> Iterator[None]:
+    """Hold the world while an item runs: many ordinary items at a time, or one disruptive item and nothing else.
+
+    A lock and not a scheduling group: pytest 9.2 ignores `xdist_group` (pytest-xdist #1386).
+    """
+    with exchange.open("turn.lock") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
