@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,11 +87,12 @@ class Comparison:
         }
 
 
-def compare(report: GinkgoReport, results: Mapping[str, PathResult]) -> Comparison:
+def compare(report: GinkgoReport, results: Iterable[PathResult]) -> Comparison:
     """Judge every spec of the report, and the connectivity specs it lacks; specs newer than this table are not compared."""
+    measured = {result.id: result for result in results}
     known = {spec.text for spec in SPECS}
     specs = [spec for spec in SPECS if report.spec(spec.text) is not None or spec in CONNECTIVITY]
-    judged = [judge(spec, report, results.get) for spec in specs]
+    judged = [judge(spec, report, measured.get) for spec in specs]
     titles = dict.fromkeys(spec.text for spec in report.specs if spec.text not in known)
     judged += [_foreign(spec) for title in titles if (spec := report.spec(title)) is not None]
     return Comparison(report.source, tuple(judged))

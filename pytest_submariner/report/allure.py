@@ -22,7 +22,21 @@ if TYPE_CHECKING:
 
 ISSUE_3134 = "https://github.com/submariner-io/submariner/issues/3134"
 ROUTE_AGENT = "https://submariner.io/getting-started/architecture/route-agent/"
-SLOWEST_SHOWN = 20
+FAMILIES = {
+    "TCP": "Data plane",
+    "GWS": "Gateway status",
+    "GN": "Data plane with Globalnet",
+    "GWF": "Gateway fail-over",
+    "RAR": "Route agent restart",
+    "LE": "Leader election",
+    "SD": "Service discovery",
+    "HL": "Headless services",
+    "SS": "Stateful sets",
+    "CSIP": "Clusterset IP",
+    "FIPS": "Compliance",
+}
+"""Families of the stock specs, by the first part of their ids."""
+DEVIATIONS_SHOWN = 20
 """Steps of an item that asked many paths at once (mesh); the table attached to it has all."""
 
 
@@ -95,6 +109,17 @@ def describe(path_id: str, references: Iterable[str] = ()) -> None:
             dynamic.link(url)
 
 
+def describe_spec(spec_id: str, text: str, path_id: str | None) -> None:
+    """Title and place of an item that compares with a stock spec of `subctl verify`."""
+    dynamic = _dynamic()
+    dynamic.title(f"{spec_id}: {text}")
+    dynamic.epic("Agreement with subctl verify")
+    dynamic.feature(FAMILIES.get(spec_id.partition("-")[0], "Other specs"))
+    dynamic.story(spec_id)
+    if path_id:
+        dynamic.parameter("path", _Plain(path_id), excluded=True)
+
+
 def record(result: PathResult, findings: Sequence[Finding] = (), references: Iterable[str] = ()) -> None:
     """All of `describe`, then what was measured: labels, parameters that do not split history, steps and evidence."""
     import allure
@@ -139,7 +164,7 @@ def record_many(results: Sequence[PathResult], findings: Sequence[Finding] = ())
         rows.append(",".join(texts))
     allure.attach("\n".join(rows) + "\n", f"{len(results)} paths", allure.attachment_type.CSV)
     bad = [r for r in results if r.verdict.outcome is not Outcome.PASSED]
-    for result in bad[:SLOWEST_SHOWN]:
+    for result in bad[:DEVIATIONS_SHOWN]:
         _step(f"{result.id}: {result.verdict.word}. {result.detail}".rstrip(". "), good=False)
     for finding in findings:
         _finding(finding)
