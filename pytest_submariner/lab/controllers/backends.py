@@ -84,7 +84,7 @@ def endpoints(service: Object, found: Iterable[Backend]) -> Object:
         "apiVersion": "v1",
         "kind": "Endpoints",
         "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "labels": labels},
-        "subsets": [{**addresses, "ports": _port_list(ports)} for ports, addresses in sorted(subsets.items())],
+        "subsets": [addresses | _subset_ports(ports) for ports, addresses in sorted(subsets.items())],
     }
 
 
@@ -164,6 +164,12 @@ def _named_port(pod: Object, name: str, protocol: str) -> int | None:
 
 def _port_list(ports: Ports) -> list[Object]:
     return [{"name": name, "port": number, "protocol": protocol} for name, number, protocol in ports]
+
+
+def _subset_ports(ports: Ports) -> dict[str, list[Object]]:
+    """Endpoints, unlike slices, leave out an empty name and an empty list."""
+    listed = [{k: v for k, v in port.items() if v != ""} for port in _port_list(ports)]
+    return {"ports": listed} if listed else {}
 
 
 def _slice_endpoint(backend: Backend) -> Object:
