@@ -1,0 +1,1 @@
+"""Asking paths: the agents that run in probe pods, the conversation with them, and what their answers mean."""

@@ -1,0 +1,76 @@
+"""One source asks: the conversation with its agent, with the retry rule. Only "could not ask" is asked again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from pytest_submariner.errors import (
+    ExecTimeout,
+    ExitStatusLost,
+    NodeUnreachable,
+    ProbeInconclusive,
+    SubmarinerError,
+    TransportError,
+)
+from pytest_submariner.kube.errors import AccessDenied
+from pytest_submariner.probes.conversation import Conversation, Request, read
+from pytest_submariner.probes.pods import CONTAINER, Place, agent_command
+
+if TYPE_CHECKING:
+    from pytest_submariner.kube.client import KubeClient
+    from pytest_submariner.probes.fleet import Fleet
+
+ASKED_AT_MOST = 3
+PAUSE_S = 0.5
+_COULD_NOT_ASK = (NodeUnreachable, ExitStatusLost)
+"""Refused upgrades, dropped streams. An exit status, a missing program or a refused credential is an answer."""
+
+
+def converse(kube: Callable[[str], KubeClient], fleet: Fleet, place: Place, request: Request) -> Conversation:
+    """All probes of `request` from the pod at `place`.
+
+    ProbeInconclusive when something was said that cannot be trusted; TransportError when nothing was: it names the pod's end when the
+    pod died.
+    """
+    for attempt in range(1, ASKED_AT_MOST + 1):
+        heard = _Heard()
+        try:
+            lines = kube(place.cluster).converse(
+                fleet.namespace,
+                place.pod,
+                CONTAINER,
+                agent_command("connect"),
+                first_line=request.line,
+                timeout=request.deadline_s,
+            )
+            return read(request, heard.of(lines))
+        except ProbeInconclusive as error:
+            raise ProbeInconclusive(f"{place}: {error}") from None
+        except ExecTimeout as error:
+            raise ProbeInconclusive(f"{place}: the agent did not end in time: {error}") from None
+        except SubmarinerError as error:
+            death = fleet.health(place)
+            if death:
+                raise TransportError(f"{death} ({error})") from None
+            if not isinstance(error, _COULD_NOT_ASK) or isinstance(error, AccessDenied) or attempt == ASKED_AT_MOST:
+                if heard.lines:
+                    raise ProbeInconclusive(
+                        f"{place}: the answer broke off after {heard.lines} lines: {error}"
+                    ) from None
+                raise TransportError(f"{place}: {error}") from None
+        time.sleep(PAUSE_S * attempt)
+    raise AssertionError("the last attempt either returns or raises")
+
+
+class _Heard:
+    """Counts the lines that came before an error."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+
+    def of(self, lines: Iterator[bytes]) -> Iterator[bytes]:
+        for line in lines:
+            self.lines += 1
+            yield line

@@ -1,0 +1,185 @@
+"""Manifests of what a run creates in a cluster: a namespace, probe pods, Services. Pure.
+
+Pod-network probe pods satisfy Pod Security `restricted`; their echo requests leave through ping sockets, which the (safe) sysctl
+`net.ipv4.ping_group_range` of the pod allows them. Host-network pods cannot be `restricted`: they share the node's network
+and its sysctls, so they need root with the one capability NET_RAW, for echo requests and for the capture of the vx-submariner
+ping. The namespace is therefore labelled `privileged`.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+OWNER_LABEL = "app.kubernetes.io/managed-by"
+OWNER = "pytest-submariner"
+RUN_LABEL = "pytest-submariner/run"
+PROBE_LABEL = "pytest-submariner/probe"
+EXPIRES_ANNOTATION = "pytest-submariner/expires"
+"""Seconds since 1970: whoever finds the namespace later than that may remove it."""
+LIFETIME_S = 7200
+UID = 10000
+CONTAINER = "probe"
+FIRST_PORT, PORTS = 29000, 1000
+"""Listener ports: below the NodePort range (30000-32767) and Linux's ephemeral ports (from 32768), free of Submariner's own."""
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where a probe pod runs: one per node and networking. `cluster` is the position."""
+
+    cluster: str
+    node: str
+    host_network: bool = False
+
+    @property
+    def pod(self) -> str:
+        """The pod's name; short and unique however long the node's name is."""
+        kind = "host" if self.host_network else "pod"
+        slug = re.sub(r"[^a-z0-9]+", "-", self.node.lower()).strip("-")
+        if slug == self.node and len(slug) <= 40:
+            return f"{kind}-{slug}"
+        return f"{kind}-{slug[:40].strip('-')}-{zlib.crc32(self.node.encode()):08x}"
+
+    @property
+    def service(self) -> str:
+        return f"svc-{self.pod}"
+
+    def __str__(self) -> str:
+        return f"pod {self.pod} on {self.node}"
+
+
+def namespace_name(run_id: str) -> str:
+    return f"submariner-conformance-{run_id}"
+
+
+def listener_port(run_id: str) -> int:
+    """One port for all listeners of a run; other runs take others, because host-network listeners share their node's ports."""
+    return FIRST_PORT + zlib.crc32(run_id.encode()) % PORTS
+
+
+def agent_command(*arguments: str) -> list[str]:
+    """How the agent of a probe pod is started, as an argv for exec."""
+    return ["sh", "-c", f'exec python3 -u -c "$SUBMARINER_PROBE_AGENT" {" ".join(arguments)}']
+
+
+def watcher_command() -> list[str]:
+    """The same for the watcher, which only host-network pods carry."""
+    return ["sh", "-c", 'exec python3 -u -c "$SUBMARINER_PROBE_WATCHER"']
+
+
+@cache
+def source_of(module: str) -> str:
+    """The text of a self-contained module of this package, as it travels in an environment variable."""
+    text = (resources.files(__package__) / f"{module}.py").read_text(encoding="utf-8")
+    if "$(" in text or "$$" in text:
+        raise ValueError(f"{module}.py has $( or $$ in it, which Kubernetes would expand in an environment variable")
+    return text
+
+
+def namespace(run_id: str, now: float) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": namespace_name(run_id),
+            "labels": {
+                **_owned(run_id),
+                "pod-security.kubernetes.io/enforce": "privileged",
+                "security.openshift.io/scc.podSecurityLabelSync": "false",
+            },
+            "annotations": {EXPIRES_ANNOTATION: str(int(now + LIFETIME_S))},
+        },
+    }
+
+
+def pod(place: Place, run_id: str, image: str) -> dict[str, Any]:
+    """A listener that connectors are started in by exec. It ends by itself after the lifetime, whoever forgets it."""
+    port = listener_port(run_id)
+    variables = {"SUBMARINER_PROBE_NAME": place.pod, "SUBMARINER_PROBE_AGENT": source_of("agent")}
+    if place.host_network:
+        variables["SUBMARINER_PROBE_WATCHER"] = source_of("watcher")
+    security, privileges = _host_security() if place.host_network else _restricted_security()
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": place.pod,
+            "namespace": namespace_name(run_id),
+            "labels": {**_owned(run_id), PROBE_LABEL: place.pod},
+        },
+        "spec": {
+            "nodeName": place.node,
+            "hostNetwork": place.host_network,
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": LIFETIME_S,
+            "terminationGracePeriodSeconds": 1,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "tolerations": [{"operator": "Exists"}],
+            "securityContext": security,
+            "containers": [
+                {
+                    "name": CONTAINER,
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": agent_command("listen", str(port)),
+                    "env": [{"name": name, "value": value} for name, value in variables.items()],
+                    "ports": [{"containerPort": port, "protocol": protocol} for protocol in ("TCP", "UDP")],
+                    "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
+                    "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+                    "securityContext": privileges,
+                }
+            ],
+        },
+    }
+
+
+def service(place: Place, run_id: str) -> dict[str, Any]:
+    """A ClusterIP with this one pod behind it, on the port of its listener."""
+    port = listener_port(run_id)
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": place.service, "namespace": namespace_name(run_id), "labels": _owned(run_id)},
+        "spec": {
+            "type": "ClusterIP",
+            "selector": {PROBE_LABEL: place.pod},
+            "ports": [
+                {"name": protocol.lower(), "port": port, "targetPort": port, "protocol": protocol}
+                for protocol in ("TCP", "UDP")
+            ],
+        },
+    }
+
+
+def _owned(run_id: str) -> dict[str, str]:
+    return {OWNER_LABEL: OWNER, RUN_LABEL: run_id}
+
+
+def _restricted_security() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Security contexts of pod and container that Pod Security `restricted` admits."""
+    in_pod = {
+        "runAsNonRoot": True,
+        "runAsUser": UID,
+        "runAsGroup": UID,
+        "seccompProfile": {"type": "RuntimeDefault"},
+        "sysctls": [{"name": "net.ipv4.ping_group_range", "value": f"{UID} {UID}"}],
+    }
+    return in_pod, {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def _host_security() -> tuple[dict[str, Any], dict[str, Any]]:
+    return {"runAsUser": 0, "runAsGroup": 0, "seccompProfile": {"type": "RuntimeDefault"}}, {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"], "add": ["NET_RAW"]},
+    }

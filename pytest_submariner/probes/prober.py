@@ -1,0 +1,233 @@
+"""The prober: path cases in, results out. Roles become nodes, sources ask all their probes in one conversation each."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_submariner.errors import ProbeInconclusive, RequirementUnmet, SubmarinerError, TransportError
+from pytest_submariner.model.path import Kind, PathCase
+from pytest_submariner.model.path import Protocol as PathProtocol
+from pytest_submariner.model.result import PathResult
+from pytest_submariner.model.topology import Node, Topology
+from pytest_submariner.model.verdict import Verdict
+from pytest_submariner.paths.expectations import Promise, promise
+from pytest_submariner.probes import gateway_status
+from pytest_submariner.probes.asking import converse
+from pytest_submariner.probes.conversation import Conversation, Probe, Request
+from pytest_submariner.probes.fleet import Fleet
+from pytest_submariner.probes.judge import Ends, judge
+from pytest_submariner.probes.placement import place
+from pytest_submariner.probes.pods import Place
+from pytest_submariner.probes.route import Route, kubectl
+from pytest_submariner.probes.vx_ping import VxPing
+
+if TYPE_CHECKING:
+    from pytest_submariner.kube.client import KubeClient
+    from pytest_submariner.transport.node import NodeExec
+
+ATTEMPTS = 2
+"""As `subctl verify --connection-attempts`."""
+SOURCES_AT_ONCE = 16
+
+
+class ProbeSettings(Protocol):
+    """What a prober needs of the settings: the probe pods' image, the seconds of one attempt, whether to leave the pods in place."""
+
+    @property
+    def image(self) -> str: ...
+    @property
+    def timeout(self) -> float: ...
+    @property
+    def keep(self) -> bool: ...
+
+
+class Prober:
+    """Measures paths by probe pods. `kube` gives the client of a position, `node_exec` runs commands on a node (needed for the
+    vx-submariner ping alone), `run_id` names what is created in the clusters (lower-case letters and digits)."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        kube: Callable[[str], KubeClient],
+        settings: ProbeSettings,
+        *,
+        node_exec: Callable[[Node], NodeExec] | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        self.topology = topology
+        self.settings = settings
+        self.run_id = run_id or uuid.uuid4().hex[:8]
+        self._kube = kube
+        self._fleet = Fleet(kube, self.run_id, settings.image)
+        self._vx_ping = VxPing(topology, kube, self._fleet, node_exec)
+
+    def measure(self, cases: Sequence[PathCase]) -> dict[str, PathResult]:
+        """A result for each of `cases`, by path id. ValueError for a path that nobody promises anything about."""
+        promises = {case.id: promise(case) for case in cases}
+        results: dict[str, PathResult] = {}
+        routes: list[Route] = []
+        for case in cases:
+            try:
+                routes.append(Route(case, place(case, self.topology)))
+            except RequirementUnmet as error:
+                results[case.id] = _result(case, promises[case.id], Verdict.SKIPPED, str(error))
+        status = [route for route in routes if route.case.protocol is PathProtocol.STATUS]
+        vx = [route for route in routes if route.case.target.kind is Kind.VX]
+        traffic = [route for route in routes if route not in status and route not in vx]
+        self._make_pods(traffic, vx)
+        with ThreadPoolExecutor(SOURCES_AT_ONCE, thread_name_prefix="prober") as pool:
+            read = [pool.submit(self._read_status, route, promises[route.case.id]) for route in status]
+            asked = [pool.submit(self._ask, group, promises) for group in _by_source(traffic)]
+            results.update({result.id: result for future in read for result in [future.result()]})
+            results.update({result.id: result for future in asked for result in future.result()})
+        # After the others, whose host traffic raises the very counter that is evidence here.
+        with ThreadPoolExecutor(SOURCES_AT_ONCE, thread_name_prefix="vx") as pool:
+            results.update({result.id: result for result in pool.map(self._ping_vx, vx)})
+        return {case.id: results[case.id] for case in cases}
+
+    def close(self) -> None:
+        """Remove what was created, unless the settings say to keep it."""
+        if not self.settings.keep:
+            self._fleet.close()
+
+    def _make_pods(self, traffic: Iterable[Route], vx: Iterable[Route]) -> None:
+        places: set[Place] = set()
+        services: set[Place] = set()
+        for route in traffic:
+            places.update({route.source, *([route.target] if route.target else [])})
+            services.update([route.service] if route.service else [])
+        for route in vx:
+            places.update({route.source, Place(route.placement.target.cluster, route.placement.target.name, True)})
+        self._fleet.ensure(places, services)
+
+    def _ask(self, routes: Sequence[Route], promises: dict[str, Promise]) -> list[PathResult]:
+        """All paths of one source."""
+        results: list[PathResult] = []
+        probes: dict[str, Probe] = {}
+        for route in routes:
+            try:
+                self._fleet.address(route.source)
+                probes[route.case.id] = Probe(
+                    route.case.id, route.case.protocol, self._address(route), self._fleet.port
+                )
+            except TransportError as error:
+                detail = f"could not ask: {error}"
+                results.append(_placed(route, _result(route.case, promises[route.case.id], Verdict.ERROR, detail)))
+        asked = [route for route in routes if route.case.id in probes]
+        if not asked:
+            return results
+        request = Request(
+            list(probes.values()),
+            timeout_s=self.settings.timeout,
+            attempts=ATTEMPTS,
+            settle_s=self._fleet.settling_s,
+        )
+        started = time.monotonic()
+        try:
+            conversation = converse(self._kube, self._fleet, asked[0].source, request)
+        except SubmarinerError as error:
+            verdict = Verdict.INCONCLUSIVE if isinstance(error, ProbeInconclusive) else Verdict.ERROR
+            detail = str(error) if verdict is Verdict.INCONCLUSIVE else f"could not ask: {error}"
+            took = time.monotonic() - started
+            failed = [_result(route.case, promises[route.case.id], verdict, detail) for route in asked]
+            results += [
+                _placed(route, replace(result, duration_s=took, command=self._command(route, probes)))
+                for route, result in zip(asked, failed, strict=True)
+            ]
+            return results
+        return results + [self._judge(route, promises[route.case.id], conversation, probes) for route in asked]
+
+    def _judge(
+        self, route: Route, promised: Promise, conversation: Conversation, probes: dict[str, Probe]
+    ) -> PathResult:
+        measurement = conversation.measurements[route.case.id]
+        address = probes[route.case.id].address
+        source_address = self._fleet.address(route.source)
+        ends = Ends(
+            source_address=source_address,
+            source_addresses=conversation.hello.addresses,
+            source_pod_cidrs=self.topology.cluster(route.source.cluster).pod_cidrs,
+            target=route.target_words(address),
+            listener=route.listener,
+        )
+        judgement = judge(route.case, promised, measurement, ends)
+        port = "" if route.case.protocol is PathProtocol.ICMP else f":{self._fleet.port}"
+        evidence = [
+            f"{route.source} ({source_address}) asked {address}{port} by {route.case.protocol}, {route.amount}: "
+            + ", ".join(measurement.history)
+        ]
+        if measurement.local:
+            evidence.append(f"it sent from {measurement.local}")
+        if measurement.seen:
+            evidence.append(f"pod {measurement.listener} answered and saw source {measurement.seen}")
+        if measurement.settling:
+            evidence.append(f"{measurement.settling} refusals before that, while the listener came up, do not count")
+        evidence.append(f"promised: {promised.reason} ({promised.reference})")
+        return _placed(
+            route,
+            replace(
+                _result(route.case, promised, judgement.verdict, judgement.detail),
+                attempts=measurement.attempts,
+                rtt_ms=measurement.rtt_ms,
+                source_seen=measurement.seen,
+                evidence=tuple(evidence),
+                target_address=address,
+                command=self._command(route, probes),
+                duration_s=measurement.duration_s,
+            ),
+        )
+
+    def _ping_vx(self, route: Route) -> PathResult:
+        return _placed(route, self._vx_ping.measure(route))
+
+    def _read_status(self, route: Route, promised: Promise) -> PathResult:
+        here, there = route.case.source.cluster, route.case.target.cluster
+        started = time.monotonic()
+        status = gateway_status.watch(
+            lambda: self._kube(here),
+            lambda: self._kube(there),
+            self.topology.cluster(there).cluster_id,
+            ATTEMPTS * self.settings.timeout,
+        )
+        result = replace(
+            _result(route.case, promised, status.verdict, status.detail),
+            attempts=status.reads,
+            rtt_ms=status.rtt_ms,
+            evidence=(*status.evidence, f"promised: {promised.reason} ({promised.reference})"),
+            command=f"{kubectl(self.topology.cluster(here))} get gateways.submariner.io -A -o yaml",
+            duration_s=time.monotonic() - started,
+        )
+        return _placed(route, result)
+
+    def _address(self, route: Route) -> str:
+        """TransportError when the pod or Service that has the address could not be made."""
+        if route.service is not None:
+            return self._fleet.service_address(route.service)
+        if route.target is not None:
+            return self._fleet.address(route.target)
+        return route.placement.target.internal_ip
+
+    def _command(self, route: Route, probes: dict[str, Probe]) -> str:
+        probe = probes[route.case.id]
+        return route.command(self.topology.cluster(route.source.cluster), self.run_id, probe.address, probe.port)
+
+
+def _by_source(routes: Iterable[Route]) -> list[list[Route]]:
+    groups: dict[Place, list[Route]] = defaultdict(list)
+    for route in routes:
+        groups[route.source].append(route)
+    return list(groups.values())
+
+
+def _result(case: PathCase, promised: Promise, verdict: Verdict, detail: str) -> PathResult:
+    return PathResult(case.id, promised.expected, verdict, source_expected=promised.source, detail=detail)
+
+
+def _placed(route: Route, result: PathResult) -> PathResult:
+    return replace(result, source_node=route.placement.source.name, target_node=route.placement.target.name)

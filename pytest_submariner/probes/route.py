@@ -1,0 +1,76 @@
+"""A placed path: its probe pods, and the address that is asked. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from pytest_submariner.model.path import Kind, PathCase, Protocol
+from pytest_submariner.model.topology import Cluster
+from pytest_submariner.probes import agent
+from pytest_submariner.probes.placement import Placement
+from pytest_submariner.probes.pods import CONTAINER, Place, namespace_name
+
+_WORDS = {
+    Kind.POD: "pod {pod} on {node}",
+    Kind.HOSTPOD: "host-network pod {pod} on {node}",
+    Kind.SVC: "the Service of pod {pod} on {node}",
+    Kind.NODE: "node {node}",
+}
+
+
+@dataclass(frozen=True)
+class Route:
+    """`case` between the nodes of `placement`."""
+
+    case: PathCase
+    placement: Placement
+
+    @property
+    def source(self) -> Place:
+        return Place(self.placement.source.cluster, self.placement.source.name, self.case.source.kind is Kind.HOSTPOD)
+
+    @property
+    def target(self) -> Place | None:
+        """The listener's pod; None where the node itself answers."""
+        if self.case.target.kind is Kind.NODE:
+            return None
+        return Place(self.placement.target.cluster, self.placement.target.name, self.case.target.kind is Kind.HOSTPOD)
+
+    @property
+    def service(self) -> Place | None:
+        return self.target if self.case.target.kind is Kind.SVC else None
+
+    @property
+    def listener(self) -> str | None:
+        """The pod whose name must be in the answer. An echo reply has no name in it."""
+        return None if self.case.protocol is Protocol.ICMP or self.target is None else self.target.pod
+
+    def target_words(self, address: str) -> str:
+        pod = self.target.pod if self.target else ""
+        return f"{_WORDS[self.case.target.kind].format(pod=pod, node=self.placement.target.name)} ({address})"
+
+    def command(self, cluster: Cluster, run_id: str, address: str, port: int) -> str:
+        """What repeats this by hand while the probe pods are there; `cluster` is the source's."""
+        protocol = self.case.protocol.value
+        words = [protocol, address] if self.case.protocol is Protocol.ICMP else [protocol, address, str(port)]
+        return exec_command(
+            cluster, run_id, self.source, f'exec python3 -u -c "$SUBMARINER_PROBE_AGENT" ask {" ".join(words)}'
+        )
+
+    @property
+    def amount(self) -> str:
+        size = agent.SIZES[self.case.protocol.value]
+        return f"{size} bytes each way"
+
+
+def exec_command(cluster: Cluster, run_id: str, place: Place, script: str) -> str:
+    """A `kubectl exec` of a shell line in a probe pod."""
+    return (
+        f"{kubectl(cluster)} -n {namespace_name(run_id)} exec {place.pod} -c {CONTAINER} -- sh -c {shlex.quote(script)}"
+    )
+
+
+def kubectl(cluster: Cluster) -> str:
+    kubeconfig = f" --kubeconfig {shlex.quote(cluster.kubeconfig)}" if cluster.kubeconfig else ""
+    return f"kubectl{kubeconfig} --context {shlex.quote(cluster.context)}"
