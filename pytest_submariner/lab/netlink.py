@@ -1,9 +1,9 @@
 """Route-netlink messages, packed into batches: a node's whole configuration is one send.
 
-Why not a library: the lab's boot budget is a second, importing pyroute2 alone costs a quarter of it and encoding is twenty times
-slower than `struct`; the subset needed here is small and fixed (kernel: include/uapi/linux/{rtnetlink,if_link,neighbour,fib_rules}.h).
-Interface indexes are chosen by the caller (`ifi_index` in RTM_NEWLINK), so that later messages of the same batch can name them.
-"""
+Why not a library: the lab's boot budget is a second, importing pyroute2 alone costs a quarter of it and encoding is
+twenty times slower than `struct`; the subset needed here is small and fixed (kernel:
+include/uapi/linux/{rtnetlink,if_link,neighbour,fib_rules}.h). Interface indexes are chosen by the caller
+(`ifi_index` in RTM_NEWLINK), so that later messages of the same batch can name them."""
 
 from __future__ import annotations
 
@@ -117,14 +117,25 @@ class Batch:
         return self._link(name, index, info, mtu=mtu, mac=mac, text=f"link add {name} type veth peer {peer}")
 
     def link_vxlan(
-        self, name: str, index: int, *, vni: int, port: int, mtu: int, remote: str | None = None, learning: bool = False
+        self,
+        name: str,
+        index: int,
+        *,
+        vni: int,
+        port: int,
+        mtu: int,
+        remote: str | None = None,
+        learning: bool = False,
+        mac: str | None = None,
     ) -> Batch:
         """`ip link add NAME type vxlan id VNI [remote IP] dstport PORT [no]learning`."""
         data = _u32(1, vni) + _attribute(15, struct.pack(">H", port)) + _attribute(7, bytes([learning]))
         if remote is not None:
             data += _attribute(2, _ip(remote))
         info = _text(1, "vxlan") + _attribute(2, data)
-        return self._link(name, index, info, mtu=mtu, text=f"link add {name} type vxlan id {vni} dstport {port}")
+        return self._link(
+            name, index, info, mtu=mtu, mac=mac, text=f"link add {name} type vxlan id {vni} dstport {port}"
+        )
 
     def link_up(self, index: int, mtu: int | None = None) -> Batch:
         body = struct.pack("BxHiII", socket.AF_UNSPEC, 0, index, _IFF_UP, _IFF_UP)
@@ -198,7 +209,8 @@ class Batch:
         metric: int | None = None,
         flags: int = 0,
     ) -> Batch:
-        """Adds or replaces a unicast route; without a gateway the scope is link. `protocol` 3 is boot, 4 static (rtnetlink.h)."""
+        """Adds or replaces a unicast route; without a gateway the scope is link. `protocol` 3 is boot, 4 static
+        (rtnetlink.h)."""
         return self._route(
             RTM_NEWROUTE,
             _CREATE | _REPLACE,
@@ -293,8 +305,8 @@ def open_socket() -> socket.socket:
 def send(sock: socket.socket, batch: Batch) -> None:
     """Sends all messages, waits for the kernel to have done them. NetlinkError names the first that was refused.
 
-    Only the last message of each datagram asks for an acknowledgement: the kernel works in order and reports errors of any.
-    """
+    Only the last message of each datagram asks for an acknowledgement: the kernel works in order and reports errors
+    of any."""
     pending = batch.messages
     while pending:
         chunk: list[bytes] = []

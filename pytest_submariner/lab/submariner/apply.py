@@ -69,7 +69,8 @@ class Applier:
                 raise LabError(f"iptables-save on {state.node} ended with {status}: {problem.decode(errors='replace')}")
             jumps = restore.count_jumps(saved.decode(errors="replace"))
             text = restore.iptables_text(state, jumps=jumps)
-            await self._network.restore(state.node, iptables=text, ipset=restore.ipset_text(state))
+            async with self._restores:
+                await self._network.restore(state.node, iptables=text, ipset=restore.ipset_text(state))
             self._record[state.node] = state
             self._damaged.discard(state.node)
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from pytest_submariner.dataplane import constants as c
 from pytest_submariner.lab import netlink
+from pytest_submariner.lab.kernel import mac_of
 from pytest_submariner.lab.netlink import Batch
 from pytest_submariner.model.nodestate import Link, NodeState, Route, Rule
 
@@ -36,7 +37,7 @@ def change(old: NodeState, new: NodeState) -> Batch:
     _remove(batch, old, new, renewed)
     for link in new.links or ():
         if link.name in renewed:
-            _add_link(batch, link)
+            _add_link(batch, link, new)
     _add(batch, old, new, renewed)
     return batch
 
@@ -84,11 +85,14 @@ def _remove(batch: Batch, old: NodeState, new: NodeState, renewed: set[str]) -> 
             batch.rule_delete(rule.priority, int(rule.table))
 
 
-def _add_link(batch: Batch, link: Link) -> None:
+def _add_link(batch: Batch, link: Link, state: NodeState) -> None:
+    """The MAC is made of the address, so that a device made anew is still what its neighbours remember."""
     if link.vni is None or link.port is None:
         raise ValueError(f"{link.name} is not a VXLAN device: the lab knows no other of Submariner's")
     index = _INDEX[link.name]
-    batch.link_vxlan(link.name, index, vni=link.vni, port=link.port, mtu=link.mtu, remote=link.remote)
+    ip = next((address.ip for address in state.addresses or () if address.device == link.name), None)
+    mac = None if ip is None else mac_of(ip)
+    batch.link_vxlan(link.name, index, vni=link.vni, port=link.port, mtu=link.mtu, remote=link.remote, mac=mac)
     if link.up:
         batch.link_up(index)
 
