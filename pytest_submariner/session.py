@@ -18,7 +18,7 @@ from pytest_submariner.providers import open_provider
 from pytest_submariner.providers.base import World
 from pytest_submariner.report.recorder import NOT_MEASURED, Recorder
 from pytest_submariner.settings import Settings
-from pytest_submariner.xdist import is_controller, is_worker, joined_run
+from pytest_submariner.xdist import is_controller, is_worker, joined_run, worker_id
 
 if TYPE_CHECKING:
     from pytest_submariner.kube.client import KubeClient
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class PathProber(Protocol):
-    """What measures paths: `paths.prober.Prober`, or what a plugin's `pytest_submariner_prober` gives."""
+    """What measures paths: `probes.prober.Prober`, or what a plugin's `pytest_submariner_prober` gives."""
 
     def measure(self, cases: Sequence[PathCase]) -> dict[str, PathResult]:
         """Results by path id; every case has one."""
@@ -133,9 +133,11 @@ class Session:
     def prober(self) -> PathProber:
         given: PathProber | None = self.config.hook.pytest_submariner_prober(config=self.config, topology=self.topology)
         if given is None:
-            from pytest_submariner.paths.prober import Prober
+            from pytest_submariner.probes.prober import Prober
 
-            given = Prober(self.topology, self.kube, self.settings)
+            # Each process has pods of its own: host-network listeners of two could not share a node's ports.
+            run_id = "-".join([self.run.id, *([worker] if (worker := worker_id(self.config)) else [])])
+            given = Prober(self.topology, self.kube, self.settings, node_exec=self.node_exec, run_id=run_id)
         self._closing.callback(given.close)
         return given
 

@@ -34,6 +34,11 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+def worker_id(config: pytest.Config) -> str:
+    """`gw0`, `gw1`, …; empty in a process that is no worker."""
+    return str(getattr(config, "workerinput", {}).get("workerid", ""))
+
+
 def is_controller(config: pytest.Config) -> bool:
     """True in the process that starts workers; there, no item runs."""
     return not is_worker(config) and config.pluginmanager.hasplugin("dsession")
