@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import resource
 import select
@@ -149,6 +150,8 @@ class _Holder:
         code = 1
         try:
             ns.set_name("submariner-lab")
+            logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+            logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
             world.furnish()
             _raise_file_limit()
             spawner = Spawner.fork()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import time
@@ -13,12 +14,15 @@ from typing import Any
 
 import yaml
 
+from pytest_submariner.dataplane.constants import OPERATOR_NAMESPACE
 from pytest_submariner.errors import LabError
 from pytest_submariner.lab.api.server import ApiServer
 from pytest_submariner.lab.controllers import Controllers
 from pytest_submariner.lab.credentials import Credentials
 from pytest_submariner.lab.kubeapi import KubeApi
 from pytest_submariner.lab.kubelet.kubelet import Kubelet
+from pytest_submariner.lab.kubelet.logfile import LogOptions
+from pytest_submariner.lab.kubelet.logfile import read as read_log
 from pytest_submariner.lab.kubelet.remote import RemoteCommands
 from pytest_submariner.lab.listeners import Listeners
 from pytest_submariner.lab.network import PATH, Network
@@ -29,6 +33,7 @@ from pytest_submariner.lab.state import LabState
 from pytest_submariner.lab.submariner.modelled import ApiAccess, ModelledSubmariner
 
 ADMIN = "submariner-lab-admin"
+_APPS = {"gateway": "submariner-gateway", "route-agent": "submariner-routeagent"}
 
 
 @dataclass
@@ -128,7 +133,7 @@ class Lab:
             case "exec":
                 return {"exit": await self._exec(request["target"], tuple(request["argv"]), fds, gone)}
             case "logs":
-                return {"path": str(await self._log_of(request["node"], request["part"]))}
+                return {"exit": await self._logs(request["node"], request["part"], fds[0])}
             case other:
                 raise LabError(f"the lab does not know the request {other!r}; is it of another version?")
 
@@ -160,5 +165,26 @@ class Lab:
             raise LabError(f"cluster {cluster} runs no pod {namespace}/{pod}")
         return sandbox
 
-    async def _log_of(self, node: str, part: str) -> str:
-        raise LabError(f"{node}: no log of {part}")
+    async def _logs(self, node: str, part: str, out: int) -> int:
+        """Writes the log to `out`. The kubelets of all nodes live in the holder: theirs is the holder's log."""
+        cluster = self._clusters[self.spec.node(node).cluster]
+        if part == "kubelet":
+            _write_all(out, self._state.log.read_bytes())
+            return 0
+        pods = await cluster.api.list(
+            f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods", labels=f"app={_APPS[part]}", fields=f"spec.nodeName={node}"
+        )
+        if not pods:
+            raise LabError(f"node {node} runs no {part}")
+        container = cluster.kubelet.container(pods[0], pods[0]["spec"]["containers"][0]["name"])
+        log = container.log(previous=False) if container is not None else None
+        if log is not None:
+            async for data in read_log(log, LogOptions()):
+                _write_all(out, data)
+        return 0
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

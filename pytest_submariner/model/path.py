@@ -85,7 +85,9 @@ class PathCase:
         """The inverse of `id`; ValueError says which part is wrong."""
         parts = text.split("--")
         if len(parts) < 3:
-            raise ValueError(f"{text!r} is not a path id: expected SOURCE--TARGET--PROTOCOL such as pod.gw.c1--pod.gw.c2--tcp")
+            raise ValueError(
+                f"{text!r} is not a path id: expected SOURCE--TARGET--PROTOCOL such as pod.gw.c1--pod.gw.c2--tcp"
+            )
         source, target = Side.parse(parts[0]), Side.parse(parts[1])
         if source.kind not in SOURCE_KINDS:
             raise ValueError(f"{text!r}: {source.kind} cannot be the source of a path; sources are pod and hostpod")

@@ -32,7 +32,10 @@ class CommandResult:
         return self.stderr.decode("utf-8", "replace")
 
     def __repr__(self) -> str:
-        lines = [f"[{self.node} by {self.transport}] $ {shlex.join(self.argv)}", f"exit status {self.exit_status} after {self.duration_s:.2f} s"]
+        lines = [
+            f"[{self.node} by {self.transport}] $ {shlex.join(self.argv)}",
+            f"exit status {self.exit_status} after {self.duration_s:.2f} s",
+        ]
         for name, data in (("stdout", self.text), ("stderr", self.error_text)):
             if data.strip():
                 lines.append(f"{name}: {data.strip()[:2000]}")

@@ -70,7 +70,9 @@ class Topology:
         for cluster in self.clusters:
             if cluster.position == position:
                 return cluster
-        raise KeyError(f"no cluster at position {position}; this run has {', '.join(c.position for c in self.clusters)}")
+        raise KeyError(
+            f"no cluster at position {position}; this run has {', '.join(c.position for c in self.clusters)}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -41,9 +41,7 @@ class RunningLab:
         done = submariner_lab("up", "--name", name, "--json", "--owner-pid", str(os.getpid()), *options)
         assert done.returncode == 0, done.stderr.decode()
         data = json.loads(done.stdout)
-        return cls(
-            name, data["kubeconfig"], data["ssh_config"], tuple(data["contexts"]), tuple(data["nodes"])
-        )
+        return cls(name, data["kubeconfig"], data["ssh_config"], tuple(data["contexts"]), tuple(data["nodes"]))
 
     def run(self, target: str, *argv: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
         """A command in the namespaces of a node, or of CLUSTER/NAMESPACE/POD."""
@@ -59,6 +57,8 @@ class RunningLab:
         command += [f"--submariner-results={results}", *arguments]
         root = Path(__file__).parents[2]
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "SUBMARINER_TESTS_"))}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=root, env=environment, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=300, cwd=root, env=environment, check=False
+        )
         data = json.loads(results.read_text()) if results.exists() else {}
         return done.returncode, data, done.stdout + done.stderr

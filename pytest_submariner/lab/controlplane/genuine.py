@@ -79,7 +79,8 @@ class GenuineControlPlane:
         etcd = await self._spawn(sandbox, "etcd", self._etcd_arguments())
         await self._await_port(etcd, "etcd", _ETCD_PORT)
         servers = [
-            _Server(c, await self._spawn(sandbox, f"kube-apiserver-{c.name}", self._apiserver_arguments(c))) for c in clusters
+            _Server(c, await self._spawn(sandbox, f"kube-apiserver-{c.name}", self._apiserver_arguments(c)))
+            for c in clusters
         ]
         await asyncio.gather(*(self._await_ready(server) for server in servers))
 
@@ -175,5 +176,9 @@ class GenuineControlPlane:
         if process.returncode is None and time.monotonic() < deadline:
             return
         lines = (self._folder / f"{name}.log").read_text(errors="replace").splitlines()[-_LOG_LINES:]
-        what = f"ended with {process.returncode}" if process.returncode is not None else f"is not ready after {_READY_DEADLINE_S:.0f} s"
+        what = (
+            f"ended with {process.returncode}"
+            if process.returncode is not None
+            else f"is not ready after {_READY_DEADLINE_S:.0f} s"
+        )
         raise LabError(f"{name} {what}; the last it said:\n" + "\n".join(lines))
