@@ -8,7 +8,7 @@ on the first of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import permutations, product
 
 from pytest_submariner.model.path import Kind, PathCase, Protocol, Side
@@ -76,16 +76,22 @@ def cases(suite: str, positions: Sequence[str]) -> list[PathCase]:
 def select(
     every: Iterable[PathCase],
     *,
-    source: Kind | str | None = None,
-    target: Kind | str | None = None,
-    protocol: Protocol | str | None = None,
+    source: str | Collection[str] = (),
+    target: str | Collection[str] = (),
+    protocol: str | Collection[str] = (),
 ) -> list[PathCase]:
-    """The cases of that source kind, target kind and protocol, in order; None takes all. ValueError for other words."""
-    from_kind = None if source is None else Kind(source)
-    to_kind = None if target is None else Kind(target)
-    by = None if protocol is None else Protocol(protocol)
+    """The cases of these source kinds, target kinds and protocols, in order: a word, several, or () for all. ValueError
+    for a word that is none."""
+    sources, targets = {Kind(word) for word in _words(source)}, {Kind(word) for word in _words(target)}
+    protocols = {Protocol(word) for word in _words(protocol)}
     return [
         case
         for case in every
-        if from_kind in (None, case.source.kind) and to_kind in (None, case.target.kind) and by in (None, case.protocol)
+        if (not sources or case.source.kind in sources)
+        and (not targets or case.target.kind in targets)
+        and (not protocols or case.protocol in protocols)
     ]
+
+
+def _words(words: str | Collection[str]) -> Collection[str]:
+    return [words] if isinstance(words, str) else words

@@ -15,7 +15,7 @@ from pytest_submariner.model.path import Kind, PathCase
 from pytest_submariner.model.path import Protocol as PathProtocol
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.topology import Node, Topology
-from pytest_submariner.model.verdict import Verdict
+from pytest_submariner.model.verdict import Expectation, Verdict
 from pytest_submariner.paths.expectations import Promise, promise
 from pytest_submariner.probes import gateway_status
 from pytest_submariner.probes.asking import converse
@@ -68,13 +68,16 @@ class Prober:
         self._vx_ping = VxPing(topology, kube, self._fleet, node_exec)
 
     def measure(self, cases: Sequence[PathCase]) -> dict[str, PathResult]:
-        """A result for each of `cases`, by path id. ValueError for a path that nobody promises anything about."""
-        promises = {case.id: promise(case) for case in cases}
+        """A result for each of `cases`, by path id. A path that nobody promises anything about is an error of its own."""
+        promises: dict[str, Promise] = {}
         results: dict[str, PathResult] = {}
         routes: list[Route] = []
         for case in cases:
             try:
+                promises[case.id] = promise(case)
                 routes.append(Route(case, place(case, self.topology)))
+            except ValueError as error:
+                results[case.id] = PathResult(case.id, Expectation.OK, Verdict.ERROR, detail=str(error))
             except RequirementUnmet as error:
                 results[case.id] = _result(case, promises[case.id], Verdict.SKIPPED, str(error))
         status = [route for route in routes if route.case.protocol is PathProtocol.STATUS]

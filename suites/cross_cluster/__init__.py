@@ -1,0 +1,1 @@
+"""Paths between clusters: what Submariner is for."""

@@ -1,0 +1,1 @@
+"""Paths inside a cluster: the CNI and kube-proxy carry them, Submariner must not stand in their way."""

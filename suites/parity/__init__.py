@@ -1,0 +1,1 @@
+"""Does stock `subctl verify` come to the same results?"""
