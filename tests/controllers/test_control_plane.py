@@ -195,7 +195,7 @@ async def test_a_new_template_rolls_a_daemonset_node_by_node() -> None:
         def done(owner: Object) -> bool:
             status = owner["status"]
             seen = status.get("observedGeneration") == owner["metadata"]["generation"]
-            return seen and status.get("updatedNumberScheduled") == status.get("numberAvailable") == 2
+            return bool(seen and status.get("updatedNumberScheduled") == status.get("numberAvailable") == 2)
 
         await until(look, done)
         assert all(p["metadata"]["annotations"] == {"restartedAt": "now"} for p in await plane.pods(app="agent"))
@@ -320,3 +320,18 @@ async def test_an_empty_namespace_goes_at_once() -> None:
         await plane.api.delete("/api/v1/namespaces/ns")
         await until(lambda: plane.api.get("/api/v1/namespaces/ns"), lambda found: found is None)
         assert asyncio.get_running_loop().time() - begun < 1
+
+
+@pytest.mark.asyncio
+async def test_stop_leaves_no_task_and_no_watch_behind() -> None:
+    before = asyncio.all_tasks()
+    async with control_plane() as plane:
+        await start(plane)
+        await plane.api.create(f"{APPS}/daemonsets", workload("DaemonSet", "agent"))
+        await until(plane.pods, lambda pods: len(pods) == 2)
+        assert len(asyncio.all_tasks() - before) > 10
+
+    async def left() -> set[str]:
+        return {task.get_name() for task in asyncio.all_tasks() - before if not task.done()}
+
+    await until(left, lambda tasks: not tasks)

@@ -77,7 +77,10 @@ class KubeProxy:
             try:
                 await self._network.restore(node, iptables=rules.restore_text(jumps=programmed is None, stale=stale))
                 programmed = rules
+                continue
             except LabError as error:
                 log.warning("kube-proxy on %s: %s; again in %s s", node, error, RETRY_S)
-                await asyncio.sleep(RETRY_S)
-                changed.set()
+            except Exception:
+                log.exception("kube-proxy on %s; again in %s s", node, RETRY_S)
+            await asyncio.sleep(RETRY_S)
+            changed.set()

@@ -1,6 +1,7 @@
 """The iptables rules of kube-proxy in iptables mode, as text for iptables-restore --noflush. Pure.
 
-After kubernetes:pkg/proxy/iptables/proxier.go. Not done: session affinity, traffic policy Local, load balancers.
+After kubernetes:pkg/proxy/iptables/proxier.go. Not done: session affinity, traffic policy Local, load balancers, and
+clearing conntrack of UDP flows that are older than the rules (a sender that began too early needs a new source port).
 """
 
 from __future__ import annotations
