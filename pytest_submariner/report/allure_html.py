@@ -63,15 +63,19 @@ def generate(
         raise ReportFailed(f"{results} {what}: run pytest with --alluredir={results} first")
     if not config.is_file():
         raise ReportFailed(f"--config {config} is not a file")
+    page = out_dir / "index.html"
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReportFailed(f"cannot write {page}: {error.strerror or error}") from error
     node = find_node()
     allure = install("allure", ALLURE, cache or default_cache(), node)
     try:
         with tempfile.TemporaryDirectory(prefix="allure-html-") as scratch:
             made = _run(node, allure / "cli.js", results, Path(scratch) / "report", config=config, history=history)
-            page = out_dir / "index.html"
             write_atomically(page, without_analytics(made.read_text(encoding="utf-8")))
     except OSError as error:
-        raise ReportFailed(f"cannot write {out_dir / 'index.html'}: {error.strerror or error}") from error
+        raise ReportFailed(f"cannot write {page}: {error.strerror or error}") from error
     return page
 
 

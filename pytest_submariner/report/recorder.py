@@ -52,6 +52,7 @@ class Recorder:
         if known is not None and not result.nodeid:
             result = replace(result, suite=known.suite, nodeid=known.nodeid)
         self._results[result.id] = result
+        self._name_cause(result.id)
 
     def add_finding(self, finding: Finding) -> None:
         """Record a cause. The same cause found again on the same object adds the paths it explains."""
@@ -60,6 +61,15 @@ class Recorder:
         if known is not None:
             finding = replace(finding, paths=tuple(dict.fromkeys((*known.paths, *finding.paths))))
         self._findings[key] = finding
+        for path_id in finding.paths:
+            self._name_cause(path_id)
+
+    def _name_cause(self, path_id: str) -> None:
+        """A path that has no root cause yet gets the code of the first finding that explains it."""
+        result = self._results.get(path_id)
+        causes = self.causes(path_id)
+        if result is not None and result.root_cause is None and causes:
+            self._results[path_id] = replace(result, root_cause=causes[0].code)
 
     def add_timing(self, name: str, seconds: float) -> None:
         """`name` is a key of results.json `timings` (boot_s, probe_s, …); a name that comes again is summed up."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from pytest_submariner.report import matrix
 from pytest_submariner.report.recorder import Recorder
 from pytest_submariner.report.text import count, pair, parse, route, source_address
 
+WIDTH = 80
 SHOWN_PER_CAUSE = 12
 SHOWN_MATRICES = 6
 """More cluster pairs than this are shown only where something is not as expected (all of them with -v)."""
@@ -54,8 +56,8 @@ _BY_OUTCOME = {
 class TerminalReporter(Protocol):
     """What is used of pytest's terminal reporter."""
 
-    verbosity: int
-
+    @property
+    def verbosity(self) -> int: ...
     def write_sep(self, sep: str, title: str | None = None, **markup: bool) -> None: ...
     def write(self, content: str, *, flush: bool = False, **markup: bool) -> None: ...
     def write_line(self, line: str | bytes, **markup: bool) -> None: ...
@@ -112,8 +114,10 @@ def _world(recorder: Recorder) -> Iterator[Line]:
             roles = [f"{len(cluster.nodes_with(role))} {role.value}" for role in Role if cluster.nodes_with(role)]
             facts = [cluster.submariner_version and f"Submariner {cluster.submariner_version}", cluster.cable_driver]
             facts += [cluster.kubernetes_version and f"Kubernetes {cluster.kubernetes_version}", cluster.network_plugin]
-            about = ", ".join((f"nodes: {', '.join(roles)}", *(fact for fact in facts if fact)))
-            yield (Span(cluster.position, "head"), Span(f" is {cluster.cluster_id}; {about}"))
+            about = ", ".join((*roles, *(fact for fact in facts if fact)))
+            first, *more = textwrap.wrap(f"is {cluster.cluster_id}: {about}", WIDTH - 3, subsequent_indent="  ")
+            yield (Span(cluster.position, "head"), Span(f" {first}"))
+            yield from ((Span(line),) for line in more)
     for sentence in recorder.notes:
         yield (Span(sentence),)
 
@@ -178,29 +182,36 @@ def _statuses(recorder: Recorder) -> Iterator[Line]:
 
 
 def _failures(recorder: Recorder, verbosity: int) -> Iterator[Line]:
+    groups = list(_groups(recorder, verbosity))
+    for index, (head, paths) in enumerate(groups):
+        if index and verbosity >= 0:
+            yield ()
+        yield from head
+        yield from _paths(paths, verbosity)
+
+
+def _groups(recorder: Recorder, verbosity: int) -> Iterator[tuple[list[Line], list[PathResult]]]:
+    """Failing paths by cause, each once: under findings, under causes that are only named, and the rest."""
     failing = {r.id: r for r in recorder.failures()}
     for finding in recorder.findings:
         explained = [failing.pop(path) for path in finding.paths if path in failing]
-        yield from _cause(finding, explained, verbosity)
+        yield list(_cause(finding, len(explained), verbosity)), explained
     known = dict.fromkeys(r.root_cause for r in failing.values() if r.root_cause)
     for code in known:
         named = [failing.pop(r.id) for r in list(failing.values()) if r.root_cause == code]
-        yield (Span(f"CAUSE {code}", "bad"), Span(f": {count(len(named), 'path')}"))
-        yield from _paths(named, verbosity)
+        yield [(Span(f"CAUSE {code}", "bad"), Span(f": {count(len(named), 'path')}"))], named
     if failing:
         head = "FAILING, cause not known" if recorder.findings or known else "FAILING"
-        yield (Span(head, "bad"), Span(f": {count(len(failing), 'path')}"))
-        yield from _paths(list(failing.values()), verbosity)
+        yield [(Span(head, "bad"), Span(f": {count(len(failing), 'path')}"))], list(failing.values())
 
 
-def _cause(finding: Finding, explained: list[PathResult], verbosity: int) -> Iterator[Line]:
-    where = f" {finding.cluster}/{finding.node}: {finding.object}, {count(len(explained), 'failing path')}"
+def _cause(finding: Finding, explained: int, verbosity: int) -> Iterator[Line]:
+    where = f" {finding.cluster}/{finding.node}: {finding.object}, {count(explained, 'failing path')}"
     yield (Span(f"CAUSE {finding.code}", "bad"), Span(where))
     if verbosity >= 0:
         for evidence in finding.evidence:
             yield (Span(f"  {evidence.kind.value}: {evidence.text}"),)
     yield (Span(f"  remedy: {finding.remedy}"),)
-    yield from _paths(explained, verbosity)
 
 
 def _paths(results: list[PathResult], verbosity: int) -> Iterator[Line]:

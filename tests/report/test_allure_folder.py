@@ -1,0 +1,90 @@
+"""The files beside Allure results."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_submariner.model.verdict import Outcome, Verdict
+from pytest_submariner.report.allure_folder import CATEGORIES, drop_phantoms, executor, finish, properties
+from pytest_submariner.report.recorder import Recorder
+from pytest_submariner.report.text import failure
+
+ROOT = Path(__file__).parents[2]
+
+
+def container(folder: Path, name: str, **data: object) -> Path:
+    file = folder / f"{name}-container.json"
+    file.write_text(json.dumps({"uuid": name, "children": ["x"], **data}), encoding="utf-8")
+    return file
+
+
+def test_phantom_teardowns_go_and_real_ones_stay(tmp_path: Path) -> None:
+    phantom = {"name": "world::<lambda>", "start": 1, "stop": 2}
+    real = {"name": "world::close", "status": "passed", "start": 1, "stop": 2}
+    failed = {"name": "world::<lambda>", "status": "broken", "start": 1, "stop": 2}
+    mixed = container(tmp_path, "mixed", befores=[{"name": "world"}], afters=[phantom, real, failed])
+    empty = container(tmp_path, "empty", afters=[phantom])
+    before = container(tmp_path, "before", befores=[{"name": "world"}], afters=[phantom])
+    (tmp_path / "broken-container.json").write_text("{", encoding="utf-8")
+
+    assert drop_phantoms(tmp_path) == 3
+    assert json.loads(mixed.read_text(encoding="utf-8"))["afters"] == [real, failed]
+    assert json.loads(before.read_text(encoding="utf-8"))["afters"] == []
+    assert not empty.exists()
+
+
+def test_finish_writes_what_allure_reads(tmp_path: Path, recorder: Recorder) -> None:
+    finish(tmp_path, recorder, {})
+    lines = (tmp_path / "environment.properties").read_text(encoding="utf-8").splitlines()
+    assert "provider=lab" in lines
+    assert "c1=cluster1, active gateway c1-gw" in lines
+    assert r"c2\ nodes=1 gateway, 1 non-gateway" in lines
+    assert json.loads((tmp_path / "categories.json").read_text(encoding="utf-8"))
+    assert not (tmp_path / "executor.json").exists()
+
+
+def test_properties_are_escaped() -> None:
+    assert properties({"a key: b=c#d": "x\\y\nz = 1"}) == "a\\ key\\:\\ b\\=c\\#d=x\\\\y\\nz = 1\n"
+
+
+def test_executor_of_a_ci(tmp_path: Path, recorder: Recorder) -> None:
+    environ = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_SERVER_URL": "https://example.com",
+        "GITHUB_REPOSITORY": "a/b",
+        "GITHUB_RUN_ID": "77",
+        "GITHUB_RUN_NUMBER": "5",
+        "GITHUB_WORKFLOW": "suites",
+    }
+    finish(tmp_path, recorder, environ)
+    run = json.loads((tmp_path / "executor.json").read_text(encoding="utf-8"))
+    assert run["buildUrl"] == "https://example.com/a/b/actions/runs/77"
+    assert (run["buildName"], run["buildOrder"]) == ("suites #5", 5)
+    assert executor({"GITLAB_CI": "true", "CI_JOB_ID": "9"})["type"] == "gitlab"
+    assert executor({"JENKINS_URL": "x", "BUILD_TAG": "j-1"})["buildName"] == "j-1"
+    assert executor({}) == {}
+
+
+@pytest.mark.parametrize("verdict", [v for v in Verdict if v.outcome in (Outcome.FAILED, Outcome.ERROR)])
+def test_every_failing_verdict_has_a_category_of_its_own(recorder: Recorder, verdict: Verdict) -> None:
+    from dataclasses import replace
+
+    categories = json.loads(CATEGORIES.read_text(encoding="utf-8"))
+    message = "pytest_submariner.errors.Whatever: " + failure(replace(recorder.results[0], verdict=verdict))
+    status = "failed" if verdict.outcome is Outcome.FAILED else "broken"
+    first = next(
+        c
+        for c in categories
+        if status in c["matchedStatuses"] and re.fullmatch(c.get("messageRegex", r"[\s\S]*"), message)
+    )
+    assert first["name"] != "Other deviations"
+    assert (first["name"] == "Could not ask") == (verdict is Verdict.ERROR)
+
+
+def test_copies_for_people_who_run_allure_by_hand_are_the_same() -> None:
+    assert (ROOT / "reports" / "categories.json").resolve() == CATEGORIES.resolve()
+    assert "../pytest_submariner/report/allurerc.mjs" in (ROOT / "reports" / "allurerc.mjs").read_text(encoding="utf-8")

@@ -1,0 +1,112 @@
+"""What path items say in Allure results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_submariner.model.path import PathCase
+from pytest_submariner.model.result import PathResult
+from pytest_submariner.model.verdict import Verdict
+from pytest_submariner.report import allure
+
+Item = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def item(allure_results: Path) -> Item:
+    """The Allure result of an item of `allure_results`, by the name of its function."""
+    files = [json.loads(file.read_text(encoding="utf-8")) for file in allure_results.glob("*-result.json")]
+    return {found["fullName"].partition("#")[2]: found for found in files}.__getitem__
+
+
+def labels(found: dict[str, Any], name: str) -> list[str]:
+    return [label["value"] for label in found["labels"] if label["name"] == name]
+
+
+def test_path_reads_as_a_sentence_in_its_place(item: Item) -> None:
+    found = item("test_blocked")
+    assert found["name"] == "Host-network pod on a non-gateway node → Pod on a non-gateway node, c1 → c2, TCP"
+    assert found["status"] == "failed"
+    assert labels(found, "epic") == ["Between clusters"]
+    assert labels(found, "feature") == ["Host-network pod to Pod"]
+    assert labels(found, "story") == ["Host-network pod on a non-gateway node → Pod on a non-gateway node"]
+    assert labels(found, "parentSuite") == ["c1 → c2"]
+    assert labels(found, "severity") == ["critical"]
+    assert labels(found, "verdict") == ["blocked"]
+    assert labels(found, "root_cause") == ["NF_HOSTNET_SNAT_MISSING"]
+    assert {"tcp", "subctl TCP-09"} <= set(labels(found, "tag"))
+
+
+def test_parameters_have_no_quotes_and_do_not_split_history(item: Item, blocked: PathResult) -> None:
+    shown = {p["name"]: (p["value"], p.get("excluded")) for p in item("test_blocked")["parameters"]}
+    assert shown["path"] == (blocked.id, True)
+    assert shown["from node"] == ("c1-w1", True)
+    assert shown["attempts"] == ("2", True)
+
+
+def test_steps_tell_the_story_and_what_went_wrong_is_red(item: Item) -> None:
+    steps = item("test_blocked")["steps"]
+    told = [(step["name"], step["status"]) for step in steps]
+    assert ("Path: c1-w1 → c2-w1 (10.9.2.4:1234)", "passed") in told
+    assert ('Asked 2 times: no "answer", yet', "failed") in told
+    assert ("Verdict: blocked: should be reachable, is not (expected ok)", "failed") in told
+    assert steps[-1]["name"] == "Cause: NF_HOSTNET_SNAT_MISSING on c1-w1 (c1), nat/X"
+    assert [step["name"] for step in steps[-1]["steps"]] == ["state: no rule", "Remedy: mend it"]
+    assert not any(step.get("statusDetails") for step in steps)
+    assert [a["name"] for a in item("test_blocked")["attachments"]] == ["what was measured"]
+
+
+def test_the_ping_of_the_story_is_characterised_not_judged(item: Item) -> None:
+    found = item("test_story")
+    assert labels(found, "epic") == ["vx-submariner inside a cluster"]
+    told = {step["name"]: step["status"] for step in found["steps"]}
+    assert told["The ping was not answered (recorded, not judged: Submariner promises no such path)"] == "passed"
+    assert set(told.values()) == {"passed"}
+    assert any(link["url"] == allure.ISSUE_3134 for link in found["links"])
+
+
+def test_many_paths_in_one_item_are_a_table(item: Item, allure_results: Path, blocked: PathResult) -> None:
+    (attachment,) = item("test_many")["attachments"]
+    table = (allure_results / attachment["source"]).read_text(encoding="utf-8").splitlines()
+    assert attachment["name"] == "2 paths"
+    assert len(table) == 3
+    assert table[1] == f'{blocked.id},blocked,ok,2,,,"no ""answer"", yet"'
+
+
+def test_foreign_id_is_its_own_title(item: Item) -> None:
+    assert item("test_foreign")["name"] == "name:svc@c2"
+
+
+def test_stock_spec_has_a_place(item: Item) -> None:
+    found = item("test_spec")
+    assert found["name"] == "SD-01: finds a service"
+    assert labels(found, "epic") == ["Agreement with subctl verify"]
+    assert labels(found, "feature") == ["Service discovery"]
+
+
+def test_without_a_folder_nothing_is_active(pytestconfig: pytest.Config) -> None:
+    assert allure.is_active(pytestconfig) is bool(pytestconfig.getoption("allure_report_dir"))
+
+
+@pytest.mark.parametrize(
+    ("path_id", "severity"),
+    [
+        ("pod.gw.c1--svc.gw.c2--tcp", "blocker"),
+        ("hostpod.gw.c1--pod.gw.c2--tcp", "critical"),
+        ("pod.gw.c1--svc.gw.c1--tcp", "normal"),
+        ("hostpod.ngw.c1--vx.gw.c1--icmp", "minor"),
+    ],
+)
+def test_severity_is_by_impact(path_id: str, severity: str) -> None:
+    assert allure.severity(PathCase.parse(path_id)) == severity
+
+
+def test_nothing_measured_has_no_red_step(blocked: PathResult) -> None:
+    skipped = replace(blocked, verdict=Verdict.SKIPPED, attempts=0, detail="no second node")
+    assert all(good for _, good in allure.steps(skipped))
