@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import dumps
 import pytest
 import yaml
 
@@ -15,17 +15,7 @@ from pytest_submariner.dataplane.difference import Kind, differences, owned
 from pytest_submariner.dataplane.expected import expected_state
 from pytest_submariner.dataplane.objects import Cluster, Endpoint, Gateway, RouteAgent
 from pytest_submariner.dataplane.view import ClusterView, NodeFacts
-from pytest_submariner.model.nodestate import (
-    Address,
-    FdbEntry,
-    IpSet,
-    Link,
-    NodeState,
-    PacketFilter,
-    PacketFilterRule,
-    Route,
-    Rule,
-)
+from pytest_submariner.model.nodestate import Address, Link, NodeState, PacketFilterRule, Route, Rule
 
 OBSERVED = Path(__file__).parent / "observed"
 GATEWAY = NodeFacts("c1-gw", "c1-gw", "eth0", "172.18.0.11", 1500, "cni0", "10.8.1.1")
@@ -47,77 +37,22 @@ VIEW = ClusterView(
 )
 
 
+FILES = {
+    "links": "ip-link.json",
+    "addresses": "ip-addr.json",
+    "routes": "ip-route.json",
+    "rules": "ip-rule.json",
+    "iptables": "iptables-save.txt",
+    "ipsets": "ipset-save.txt",
+    "sysctls": "sysctl.txt",
+    **{f"fdb-{device}": f"bridge-fdb-{device}.json" for device in dumps.DEVICES},
+}
+
+
 def read(folder: Path, node: str) -> NodeState:
-    """A dump as NodeState: IPv4, unicast, without table local."""
-
-    def load(name: str) -> list[dict[str, Any]]:
-        data: list[dict[str, Any]] = json.loads((folder / name).read_text())
-        return data
-
-    links: list[Link] = []
-    sets: dict[str, tuple[str, list[str]]] = {}
-    for link in load("ip-link.json"):
-        info = link.get("linkinfo", {})
-        data = info.get("info_data", {}) if info.get("info_kind") == "vxlan" else {}
-        details = (data.get("id"), data.get("port"), data.get("remote"), data.get("learning"))
-        links.append(Link(link["ifname"], info.get("info_kind", ""), link["mtu"], "UP" in link["flags"], *details))
-    fdb = [
-        FdbEntry(device, entry["mac"], entry["dst"], entry["state"])
-        for device in ("vx-submariner", "vxlan-tunnel")
-        if (folder / f"bridge-fdb-{device}.json").exists()
-        for entry in load(f"bridge-fdb-{device}.json")
-    ]
-    for line in (folder / "ipset-save.txt").read_text().splitlines():
-        verb, name, rest = line.split(" ", 2)
-        if verb == "create":
-            sets[name] = (rest.split()[0], [])
-        else:
-            sets[name][1].append(rest)
-    return NodeState(
-        node=node,
-        links=tuple(links),
-        addresses=tuple(
-            Address(link["ifname"], address["local"], address["prefixlen"])
-            for link in load("ip-addr.json")
-            for address in link["addr_info"]
-            if address["family"] == "inet"
-        ),
-        fdb=tuple(fdb),
-        routes=tuple(
-            Route(
-                destination=route["dst"],
-                device=route["dev"],
-                table=route.get("table", "main"),
-                gateway=route.get("gateway"),
-                source=route.get("prefsrc"),
-                metric=route.get("metric", 0),
-                protocol=route.get("protocol", "boot"),
-                scope=route.get("scope", "global"),
-            )
-            for route in load("ip-route.json")
-            if ":" not in route["dst"] and route.get("table") != "local"
-        ),
-        rules=tuple(Rule(rule["priority"], rule["table"], rule["src"]) for rule in load("ip-rule.json")),
-        packet_filters=(read_filter((folder / "iptables-save.txt").read_text()),),
-        ipsets=tuple(IpSet(name, kind, frozenset(members)) for name, (kind, members) in sets.items()),
-        sysctls=dict(line.split(" = ", 1) for line in (folder / "sysctl.txt").read_text().splitlines()),
-    )
-
-
-def read_filter(text: str) -> PacketFilter:
-    rules: list[PacketFilterRule] = []
-    policies: dict[tuple[str, str], str] = {}
-    table = ""
-    for line in text.splitlines():
-        if line.startswith("*"):
-            table = line[1:]
-        elif line.startswith(":"):
-            chain, policy, _ = line[1:].split()
-            policies[table, chain] = policy
-        elif line.startswith("-A "):
-            _, chain, rule = line.split(" ", 2)
-            rules.append(PacketFilterRule(table, chain, rule))
-    return PacketFilter(tuple(rules), policies)
+    """A non-gateway node has no file on vxlan-tunnel."""
+    files = {name: folder / file for name, file in FILES.items()}
+    return dumps.read({name: file.read_text() for name, file in files.items() if file.exists()}, node)
 
 
 STATES = {name: (expected_state(facts, VIEW), read(OBSERVED / name, facts.name)) for name, facts in FOLDERS.items()}
