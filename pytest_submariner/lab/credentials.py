@@ -20,6 +20,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pytest_submariner.lab.spec import UNDERLAY_GATEWAY, LabSpec
 
+ADMIN = "submariner-lab-admin"
+"""Who the kubeconfig's token is to the API servers: everything is allowed."""
+
 
 @dataclass(frozen=True)
 class SshKey:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,14 +15,14 @@ import yaml
 
 from pytest_submariner.dataplane.constants import OPERATOR_NAMESPACE
 from pytest_submariner.errors import LabError
-from pytest_submariner.lab.api.server import ApiServer
 from pytest_submariner.lab.controllers import Controllers
+from pytest_submariner.lab.controlplane.base import ClusterParts, ControlPlane
+from pytest_submariner.lab.controlplane.embedded import EmbeddedControlPlane
 from pytest_submariner.lab.credentials import Credentials
 from pytest_submariner.lab.kubeapi import KubeApi
 from pytest_submariner.lab.kubelet.kubelet import Kubelet
 from pytest_submariner.lab.kubelet.logfile import LogOptions
 from pytest_submariner.lab.kubelet.logfile import read as read_log
-from pytest_submariner.lab.kubelet.remote import RemoteCommands
 from pytest_submariner.lab.listeners import Listeners
 from pytest_submariner.lab.network import PATH, Network
 from pytest_submariner.lab.spawner import ProcessSpec, Sandbox, Spawner
@@ -32,14 +31,12 @@ from pytest_submariner.lab.sshd import INSIDE, SshAccess, account_files
 from pytest_submariner.lab.state import LabState
 from pytest_submariner.lab.submariner.modelled import ApiAccess, ModelledSubmariner
 
-ADMIN = "submariner-lab-admin"
 _APPS = {"gateway": "submariner-gateway", "route-agent": "submariner-routeagent"}
 
 
 @dataclass
 class _Cluster:
     spec: ClusterSpec
-    server: ApiServer
     api: KubeApi
     kubelet: Kubelet
     controllers: Controllers
@@ -58,6 +55,7 @@ class Lab:
         self._network.passwd = account_files()
         self._network.binds = {INSIDE: str(state.folder)}
         self._ssh = SshAccess(state.folder, listeners.ssh, self._network, spawner)
+        self._control_plane = self._make_control_plane()
         self._clusters: dict[str, _Cluster] = {}
         self._submariner: ModelledSubmariner | None = None
         self.timings: dict[str, float] = {}
@@ -73,7 +71,11 @@ class Lab:
         async with self._timed("network_s"):
             await self._network.build()
         async with self._timed("control_plane_s"):
-            await asyncio.gather(*(self._start_cluster(cluster) for cluster in self.spec.clusters))
+            parts = [self._make_cluster(cluster) for cluster in self.spec.clusters]
+            await self._control_plane.start(parts)
+            await asyncio.gather(
+                *(part.start() for c in self._clusters.values() for part in (c.kubelet, c.controllers))
+            )
             self._ssh.configure(self._credentials)
             self._ssh.start()
         async with self._timed("submariner_s"):
@@ -87,22 +89,22 @@ class Lab:
     def _inside_urls(self) -> dict[str, str]:
         return {c.name: f"https://{UNDERLAY_GATEWAY}:{c.api_port}" for c in self.spec.clusters}
 
-    async def _start_cluster(self, spec: ClusterSpec) -> None:
-        inside = socket.create_server((UNDERLAY_GATEWAY, spec.api_port), backlog=128)
+    def _make_cluster(self, spec: ClusterSpec) -> ClusterParts:
         api = KubeApi(self._inside_urls()[spec.name], self._credentials.token, self._credentials.authority.ca_pem)
         folder = self._state.folder / spec.name
         folder.mkdir()
         kubelet = Kubelet(spec, api, self._spawner, self._network, folder)
-        server = ApiServer(
-            spec.name,
-            tokens={self._credentials.token: ADMIN},
-            service_cidr=spec.service_cidr,
-            pods=RemoteCommands(kubelet),
-        )
-        await server.start([inside, self._listeners.api[spec.name]], self._credentials.authority.server_context())
         controllers = Controllers(spec, api, self._network)
-        self._clusters[spec.name] = _Cluster(spec, server, api, kubelet, controllers)
-        await asyncio.gather(kubelet.start(), controllers.start())
+        self._clusters[spec.name] = _Cluster(spec, api, kubelet, controllers)
+        return ClusterParts(spec, kubelet)
+
+    def _make_control_plane(self) -> ControlPlane:
+        if self.spec.control_plane == "kube":
+            from pytest_submariner.lab.controlplane.genuine import GenuineControlPlane
+
+            folder = self._state.folder / "control-plane"
+            return GenuineControlPlane(folder, self._credentials, self._listeners.api, self._network, self._spawner)
+        return EmbeddedControlPlane(self._credentials, self._listeners.api)
 
     def describe(self) -> dict[str, Any]:
         """What `submariner-lab up --json` prints."""

@@ -150,6 +150,12 @@ class Network:
         """Removes the pod's veth and gives its address back; a process still inside keeps the namespace, without a network."""
         self._pods.detach(self._node(node).netlink, pod)
 
+    def listen(self, node: str, port: int) -> socket.socket:
+        """A listening TCP socket on the node's own address, to be served from the holder."""
+        found = self._node(node)
+        with ns.inside_network(found.netns):
+            return socket.create_server((found.spec.ip, port), backlog=128)
+
     def program(self, node: str, batch: Batch) -> None:
         """Sends netlink messages inside the node's namespace; NetlinkError names the refused one."""
         if len(batch):

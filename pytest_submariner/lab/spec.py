@@ -17,7 +17,7 @@ MAX_CLUSTERS = 20
 MAX_NODES = 250
 CABLES = ("vxlan",)
 PROFILES = ("default", "issue-3134")
-CONTROL_PLANES = ("embedded",)
+CONTROL_PLANES = ("embedded", "kube")
 SUBMARINERS = ("modelled",)
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 

@@ -48,6 +48,11 @@ def builtin_kinds() -> Iterator[Kind]:
     yield from _core()
     yield from _apps()
     yield from _small_groups()
+    yield from submariner_kinds()
+
+
+def submariner_kinds() -> Iterator[Kind]:
+    """Those that other clusters get from CustomResourceDefinitions."""
     yield from _submariner()
     yield from _multicluster()
 

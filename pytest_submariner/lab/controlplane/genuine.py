@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,8 +17,11 @@ from typing import Final
 import aiohttp
 
 from pytest_submariner.errors import LabError, LabUnavailable
-from pytest_submariner.lab.credentials import Credentials, write_private
+from pytest_submariner.lab.controlplane.base import ClusterParts
+from pytest_submariner.lab.credentials import ADMIN, Credentials, write_private
+from pytest_submariner.lab.kubelet.server import KubeletServer
 from pytest_submariner.lab.network import PATH, Network
+from pytest_submariner.lab.relay import Relay
 from pytest_submariner.lab.spawner import Process, ProcessSpec, Sandbox, Spawner
 from pytest_submariner.lab.spec import UNDERLAY_GATEWAY, ClusterSpec
 
@@ -36,9 +40,10 @@ def find_binary(name: str) -> str:
     candidate = Path(assets) / name if assets else None
     found = str(candidate) if candidate is not None and candidate.exists() else shutil.which(name)
     if found is None:
+        where = f"${ASSETS} ({assets})" if assets else f"${ASSETS}"
         source = "the package etcd-server" if name == "etcd" else "envtest (setup-envtest use) or a Kubernetes release"
         raise LabUnavailable(
-            f"--control-plane kube needs {name}: it is neither in ${ASSETS}{f' ({assets})' if assets else ''} nor on PATH; get it from {source}"
+            f"--control-plane kube needs {name}: it is neither in {where} nor on PATH; get it from {source}"
         )
     check_runs(found, "--version")
     return str(Path(found).resolve())
@@ -62,33 +67,52 @@ class _Server:
 class GenuineControlPlane:
     """`start()` once; each API server is then ready on UNDERLAY_GATEWAY and its cluster's port."""
 
-    def __init__(self, folder: Path, credentials: Credentials, network: Network, spawner: Spawner) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        credentials: Credentials,
+        listeners: Mapping[str, socket.socket],
+        network: Network,
+        spawner: Spawner,
+    ) -> None:
         self._folder = folder
+        self._listeners = listeners
         self._credentials = credentials
         self._network = network
         self._spawner = spawner
         self._etcd_binary = find_binary("etcd")
         self._apiserver_binary = find_binary("kube-apiserver")
-        self._processes: list[Process] = []
+        self._stoppable: list[KubeletServer | Relay] = []
 
-    async def start(self, clusters: tuple[ClusterSpec, ...]) -> None:
+    async def start(self, clusters: Sequence[ClusterParts]) -> None:
         """LabError shows the last lines of whichever process did not get ready."""
         self._folder.mkdir(mode=0o700)
         self._write_files()
         sandbox = await self._network.fabric_sandbox(shares={_FOLDER: str(self._folder)})
         etcd = await self._spawn(sandbox, "etcd", self._etcd_arguments())
         await self._await_port(etcd, "etcd", _ETCD_PORT)
-        servers = [
-            _Server(c, await self._spawn(sandbox, f"kube-apiserver-{c.name}", self._apiserver_arguments(c)))
-            for c in clusters
-        ]
-        await asyncio.gather(*(self._await_ready(server) for server in servers))
+        await asyncio.gather(*(self._start(sandbox, cluster) for cluster in clusters))
+
+    async def _start(self, sandbox: Sandbox, cluster: ClusterParts) -> None:
+        """An API server, the kubelet's listeners on its nodes' addresses, the way in from the host."""
+        name = f"kube-apiserver-{cluster.spec.name}"
+        process = await self._spawn(sandbox, name, self._apiserver_arguments(cluster.spec))
+        kubelet = KubeletServer(cluster.kubelet)
+        sockets = [self._network.listen(node.name, cluster.kubelet.port) for node in cluster.spec.nodes]
+        await kubelet.start(sockets, self._credentials.authority.server_context())
+        relay = Relay(self._listeners[cluster.spec.name], UNDERLAY_GATEWAY, cluster.spec.api_port)
+        await relay.start()
+        self._stoppable += [kubelet, relay]
+        await self._await_ready(_Server(cluster.spec, process))
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(part.stop() for part in self._stoppable))
 
     def _write_files(self) -> None:
         authority = self._credentials.authority
         write_private(self._folder, "serving.pem", authority.certificate_pem)
         write_private(self._folder, "key.pem", authority.key_pem)
-        tokens = f"{self._credentials.token},submariner-lab-admin,submariner-lab-admin,system:masters\n"
+        tokens = f"{self._credentials.token},{ADMIN},{ADMIN},system:masters\n"
         write_private(self._folder, "tokens.csv", tokens.encode())
 
     def _etcd_arguments(self) -> list[str]:
@@ -142,7 +166,6 @@ class GenuineControlPlane:
         finally:
             os.close(log)
             os.close(nothing)
-        self._processes.append(process)
         return process
 
     async def _await_port(self, process: Process, name: str, port: int) -> None:

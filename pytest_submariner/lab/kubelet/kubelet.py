@@ -39,7 +39,7 @@ class Kubelet:
         """`state`: a writable folder for logs and volumes; `port`: of `KubeletServer`, for the Node objects; `dns`: for resolv.conf."""
         self._cluster = cluster
         self._api = api
-        self._port = port
+        self.port = port
         self._events = Events(api)
         self._nodes = {n.name: n for n in cluster.nodes}
         self._machinery = Machinery(api, spawner, network, self._events, state, service_host(cluster.service_cidr), dns)
@@ -50,7 +50,7 @@ class Kubelet:
 
     async def start(self) -> None:
         """Returns when the nodes are registered and pods are watched."""
-        await asyncio.gather(*(node.register(self._api, n, self._port) for n in self._cluster.nodes))
+        await asyncio.gather(*(node.register(self._api, n, self.port) for n in self._cluster.nodes))
         self._leases = asyncio.create_task(node.Leases(self._api, self._cluster.nodes).keep(), name="node leases")
         self._informer = self._api.informer("/api/v1/pods")
         self._informer.on_event(self._on_event)

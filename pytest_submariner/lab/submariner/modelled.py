@@ -12,7 +12,7 @@ from pytest_submariner.dataplane.objects import Cluster, Endpoint
 from pytest_submariner.dataplane.view import ClusterView
 from pytest_submariner.lab.apierrors import ApiError
 from pytest_submariner.lab.spec import ClusterSpec, LabSpec, NodeSpec
-from pytest_submariner.lab.submariner import objects, workloads
+from pytest_submariner.lab.submariner import crds, objects, workloads
 from pytest_submariner.lab.submariner.access import ApiAccess
 from pytest_submariner.lab.submariner.apply import Applier
 from pytest_submariner.lab.submariner.readiness import wait_for
@@ -87,6 +87,7 @@ class ModelledSubmariner:
 
     async def _install_objects(self, cluster: ClusterSpec) -> None:
         """Namespaces first; then the rest, whose order does not matter."""
+        await crds.install(self._apis[cluster.name], crds.definitions())
         create = _Creator(self._apis[cluster.name])
         is_broker = cluster == self._spec.clusters[0]
         names = [c.OPERATOR_NAMESPACE, *([c.BROKER_NAMESPACE] if is_broker else [])]

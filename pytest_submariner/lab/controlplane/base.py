@@ -1,0 +1,28 @@
+"""What a control plane is to the lab: API servers that kubelets, controllers and users speak to over HTTPS, nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pytest_submariner.lab.kubelet.kubelet import Kubelet
+from pytest_submariner.lab.spec import ClusterSpec
+
+
+@dataclass(frozen=True)
+class ClusterParts:
+    """A cluster and the kubelet that serves exec and logs behind its API."""
+
+    spec: ClusterSpec
+    kubelet: Kubelet
+
+
+class ControlPlane(Protocol):
+    """Either of the two; everything else of the lab is the same on both."""
+
+    async def start(self, clusters: Sequence[ClusterParts]) -> None:
+        """Returns when every API answers on UNDERLAY_GATEWAY and on the host's loopback. LabError says what did not start."""
+
+    async def stop(self) -> None:
+        """Ends what runs in the holder; processes end with the lab."""
