@@ -138,15 +138,20 @@ class KubeClient:
         *,
         stdin: bytes | None = None,
         timeout: float = 30,
+        prefix: Sequence[str] = (),
     ) -> CommandResult:
-        """Run `argv` in a container. `timeout` in seconds covers connecting as well.
+        """Run `argv` in a container. `timeout` in seconds covers connecting as well. `prefix` are words to run it by,
+        such as
+        `chroot /host`, which do not count as the command.
 
         Errors: CommandNotFound, ExecTimeout (with partial stdout), ExitStatusLost, NodeUnreachable (no such pod or
         container, its node does not answer), AccessDenied, TransportError (the answer arrived incomplete).
         """
         from pytest_submariner.kube.exec import Container, execute
 
-        return execute(self.access, Container(namespace, pod, container), argv, stdin=stdin, timeout=timeout)
+        return execute(
+            self.access, Container(namespace, pod, container), argv, stdin=stdin, timeout=timeout, prefix=prefix
+        )
 
     def converse(
         self, namespace: str, pod: str, container: str | None, argv: Sequence[str], *, first_line: bytes, timeout: float

@@ -53,15 +53,17 @@ class Envelope:
     timeout: float
     stdin: bytes | None = None
     is_open: bool = False
-    """stdin stays open after what we send first, and its end tells the command that we are gone (conversations); the node
-    sets no deadline of its own then."""
+    """stdin stays open after what we send first, and its end tells the command that we are gone (conversations); the
+    node sets no deadline of its own then."""
+    prefix: tuple[str, ...] = ()
+    """Words before it all: `sudo -n`, `chroot /host`."""
     mark: str = field(default_factory=lambda: f"submariner-{secrets.token_hex(8)}")
 
     @property
     def argv(self) -> list[str]:
         length = OPEN_STDIN if self.is_open else NO_STDIN if self.stdin is None else str(len(self.stdin))
         # A second more than our own deadline, so that it is we who report it.
-        return ["sh", "-c", SCRIPT, self.mark, str(math.ceil(self.timeout) + 1), length, *self.command]
+        return [*self.prefix, "sh", "-c", SCRIPT, self.mark, str(math.ceil(self.timeout) + 1), length, *self.command]
 
     @property
     def trailer(self) -> bytes:

@@ -43,16 +43,22 @@ class Container:
 
 
 def execute(
-    access: Access, target: Container, argv: Sequence[str], *, stdin: bytes | None, timeout: float
+    access: Access,
+    target: Container,
+    argv: Sequence[str],
+    *,
+    stdin: bytes | None,
+    timeout: float,
+    prefix: Sequence[str] = (),
 ) -> CommandResult:
     """See KubeClient.exec."""
     started = time.monotonic()
     end = started + timeout
-    envelope = Envelope(tuple(argv), timeout, stdin)
+    envelope = Envelope(tuple(argv), timeout, stdin, prefix=tuple(prefix))
     try:
         status, stdout, stderr = _in_envelope(access, target, envelope, end)
     except _NoShellError:
-        status, stdout, stderr = _bare(access, target, argv, stdin=stdin, timeout=end - time.monotonic())
+        status, stdout, stderr = _bare(access, target, [*prefix, *argv], stdin=stdin, timeout=end - time.monotonic())
     return CommandResult(
         f"{target.namespace}/{target.pod}", tuple(argv), status, stdout, stderr, time.monotonic() - started, "pod"
     )

@@ -96,6 +96,7 @@ def running(folder: Path) -> Iterator[ExecServer]:
         nonlocal port
         app = web.Application()
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/exec", handle)
+        app.router.add_get("/api/v1/pods", _pods)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
@@ -127,6 +128,21 @@ def _kubeconfig(server: str, certificate_file: Path) -> dict[str, object]:
         "contexts": [{"name": "stand-in", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "stand-in",
     }
+
+
+async def _pods(request: web.Request) -> web.Response:
+    """One running Route Agent pod for the node `node-NAME` that is asked for, called NAME; none on other nodes."""
+    node = request.query.get("fieldSelector", "").removeprefix("spec.nodeName=")
+    found: list[dict[str, object]] = []
+    if node.startswith("node-") and request.query.get("labelSelector") == "app=submariner-routeagent":
+        found.append(
+            {
+                "metadata": {"name": node.removeprefix("node-"), "namespace": "submariner-operator"},
+                "spec": {"nodeName": node, "containers": [{"name": "submariner-routeagent"}]},
+                "status": {"phase": "Pending" if "pending" in node else "Running"},
+            }
+        )
+    return web.json_response({"kind": "PodList", "metadata": {"resourceVersion": "1"}, "items": found})
 
 
 def _status(status: int, reason: str, message: str) -> web.Response:
