@@ -24,7 +24,8 @@ esac
 
 
 def write(folder: Path) -> Path:
-    """Make the stub in `folder`, which the caller puts into PATH; a file `gone` beside it makes the container vanish."""
+    """Make the stub in `folder`, which the caller puts into PATH; a file `gone` beside it makes the container
+    vanish."""
     program = folder / "docker"
     program.write_text(SCRIPT)
     program.chmod(0o755)

@@ -1,4 +1,5 @@
-"""OpenSSH's own server on a free port of loopback, with keys and configuration of its own, for the user who runs the tests."""
+"""OpenSSH's own server on a free port of loopback, with keys and configuration of its own, for the user who runs the
+tests."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ import pytest
 
 @dataclass
 class PrivateSshd:
-    """A running sshd, and the files a client needs. `write_config` makes an ssh_config whose Host `node` is this server."""
+    """A running sshd, and the files a client needs. `write_config` makes an ssh_config whose Host `node` is this
+    server."""
 
     folder: Path
     port: int
@@ -72,7 +74,8 @@ def running(folder: Path) -> Iterator[PrivateSshd]:
     config = folder / "sshd_config"
     config.write_text(
         f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/authorized_keys\n"
-        "PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nAllowTcpForwarding yes\n"
+        "PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nAllowTcpForwarding "
+        "yes\n"
     )
     log = folder / "sshd.log"
     server = subprocess.Popen([program, "-D", "-e", "-f", config], stderr=log.open("wb"), stdin=subprocess.DEVNULL)

@@ -1,4 +1,5 @@
-"""What every transport must do, as one table of behaviours; each takes an open transport. Run by tests of every kind of transport."""
+"""What every transport must do, as one table of behaviours; each takes an open transport. Run by tests of every kind
+of transport."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Every transport, the same behaviour: over a stand-in of the API's exec (v5 and v4), a private sshd and a stub of docker."""
+"""Every transport, the same behaviour: over a stand-in of the API's exec (v5 and v4), a private sshd and a stub of
+docker."""
 
 from __future__ import annotations
 
@@ -18,13 +19,13 @@ from pytest_submariner.transport.ssh import SshTransport
 
 
 @pytest.fixture(scope="module")
-def pod_v5(exec_server: ExecServer) -> Iterator[Transport]:
-    yield RouteAgentTransport("node-v5", exec_server.client)
+def pod_v5(exec_server: ExecServer) -> Transport:
+    return RouteAgentTransport("node-v5", exec_server.client)
 
 
 @pytest.fixture(scope="module")
-def pod_v4(exec_server: ExecServer) -> Iterator[Transport]:
-    yield RouteAgentTransport("node-v4", exec_server.client)
+def pod_v4(exec_server: ExecServer) -> Transport:
+    return RouteAgentTransport("node-v4", exec_server.client)
 
 
 @pytest.fixture(scope="module")
