@@ -2,8 +2,8 @@
 
 Every id exists whatever the number of nodes. A cluster has one *active* gateway node, so inside a cluster gateway to
 gateway is always `--samenode`. Non-gateway nodes may be one or many, so both forms exist: `pod.ngw.c1--pod.ngw.c1--tcp`
-is between two nodes (and is skipped, with what was found, where there is only one), the same id with `--samenode` stays
-on the first of them.
+is between two nodes (and is skipped, with what was found, where there is only one), the same id with `--samenode` is
+between two pods of the first of them. A node to itself is no path: it never leaves the loopback.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _LOCAL_TARGETS: dict[Kind, tuple[Protocol, ...]] = {
 }
 # Submariner carries pod and service CIDRs; hosts and nodes of another cluster are not reachable through it.
 _REMOTE_TARGETS: dict[Kind, tuple[Protocol, ...]] = {kind: _LOCAL_TARGETS[kind] for kind in (Kind.POD, Kind.SVC)}
+_NODES = frozenset({Kind.HOSTPOD, Kind.NODE})
 _LOCAL_PLACES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("gw", "gw", (SAME_NODE,)),
     ("gw", "ngw", ()),
@@ -42,6 +43,8 @@ def _intra_cluster(positions: Sequence[str]) -> Iterator[PathCase]:
     for cluster in positions:
         for source_kind, (target_kind, protocols) in product(_SOURCES, _LOCAL_TARGETS.items()):
             for (source, target, tags), protocol in product(_LOCAL_PLACES, protocols):
+                if tags and source_kind is Kind.HOSTPOD and target_kind in _NODES:
+                    continue
                 yield PathCase(Side(source_kind, source, cluster), Side(target_kind, target, cluster), protocol, tags)
         yield vx_ping(cluster)
 

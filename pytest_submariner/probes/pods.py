@@ -30,16 +30,20 @@ FIRST_PORT, PORTS = 29000, 1000
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """Where a probe pod runs: one per node and networking. `cluster` is the position."""
+    """Where a probe pod runs: one per node and networking. `cluster` is the position.
+
+    Paths between two pods of one node need a second one, the peer: a pod that asks its own address never leaves its loopback.
+    """
 
     cluster: str
     node: str
     host_network: bool = False
+    peer: bool = False
 
     @property
     def pod(self) -> str:
         """The pod's name; short and unique however long the node's name is."""
-        kind = "host" if self.host_network else "pod"
+        kind = "host" if self.host_network else "peer" if self.peer else "pod"
         slug = re.sub(r"[^a-z0-9]+", "-", self.node.lower()).strip("-")
         if slug == self.node and len(slug) <= 40:
             return f"{kind}-{slug}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_submariner.model.path import Kind, PathCase, Protocol
 from pytest_submariner.model.topology import Cluster
@@ -35,7 +35,9 @@ class Route:
         """The listener's pod; None where the node itself answers."""
         if self.case.target.kind is Kind.NODE:
             return None
-        return Place(self.placement.target.cluster, self.placement.target.name, self.case.target.kind is Kind.HOSTPOD)
+        node = self.placement.target
+        at = Place(node.cluster, node.name, self.case.target.kind is Kind.HOSTPOD)
+        return replace(at, peer=True) if at == self.source and not at.host_network else at
 
     @property
     def service(self) -> Place | None:

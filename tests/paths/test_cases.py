@@ -29,8 +29,8 @@ def test_every_id_parses_back() -> None:
 
 
 def test_numbers() -> None:
-    # 2 sources x 5 place pairs x (3 + 3 + 2 + 1 ways to a target), and the story's ping.
-    assert len(cases("intra_cluster", ["c1"])) == 2 * 5 * 9 + 1
+    # 2 sources x 5 place pairs x (3 + 3 + 2 + 1 ways to a target), without a node to itself, and the story's ping.
+    assert len(cases("intra_cluster", ["c1"])) == 2 * 5 * 9 - 2 * (3 + 1) + 1
     # 2 sources x 4 place pairs x (3 + 2), and the gateway status, per direction.
     assert len(cases("cross_cluster", POSITIONS)) == 2 * (2 * 4 * 5 + 1)
     assert cases("cross_cluster", ["c1"]) == []
@@ -58,6 +58,11 @@ def test_gateway_to_gateway_inside_a_cluster_is_one_node() -> None:
     for case in cases("intra_cluster", POSITIONS):
         if case.source.place == case.target.place == "gw":
             assert case.tags == (SAME_NODE,)
+
+
+def test_no_node_asks_itself() -> None:
+    hosts = {Kind.HOSTPOD, Kind.NODE}
+    assert not [c for c in cases("intra_cluster", POSITIONS) if c.tags and {c.source.kind, c.target.kind} <= hosts]
 
 
 def test_no_echo_request_goes_to_a_service_and_no_remote_host_is_asked() -> None:
