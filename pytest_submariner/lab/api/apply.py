@@ -45,7 +45,7 @@ def applied(
         before = {p for e in mine for p in _paths(e.get("fieldsV1") or {}, ())}
         kept = {p for e in others for p in _paths(e.get("fieldsV1") or {}, ())}
         result = current
-        for path in sorted(before - set(fields) - kept, key=len, reverse=True):
+        for path in sorted(before - set(fields) - kept, key=len):
             _remove(result, path, known)
         result = _merged(result, {k: v for k, v in wanted.items() if k not in {"kind", "apiVersion"}}, known)
     if force:

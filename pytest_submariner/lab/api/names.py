@@ -92,6 +92,9 @@ def _wrong(kind: Kind, name: str) -> Iterator[str]:
             yield f"may not be '{name}'"
         yield from (f"may not contain '{c}'" for c in "/%" if c in name)
         return
+    if kind.qualified == "namespaces" and "." in name:
+        yield "must not contain dots"
+        return
     rule, longest, text = _RULES[_SPECIAL.get(kind.plural, "subdomain") if not kind.group else "subdomain"]
     if len(name) > longest:
         yield f"must be no more than {longest} characters"

@@ -79,7 +79,7 @@ class Resources:
         """Stores a new object; `body` is private and fitted to its type."""
         meta = body["metadata"]
         if meta.get("resourceVersion"):
-            raise status.bad_request("resourceVersion should not be set on objects to be created")
+            raise status.StatusError(500, "", "resourceVersion should not be set on objects to be created")
         if kind.namespaced:
             self._check_namespace(kind, namespace, meta)
         prefix, generated = meta.get("generateName") or "", not meta.get("name")
@@ -160,7 +160,7 @@ class Resources:
         new = self._merged(kind, old.data, new, subresource)
         if not subresource:
             self._before_update(kind, new, old.data)
-        if kind.generation and not subresource and _specified(new) != _specified(old.data):
+        if kind.generation and not subresource and _specified(kind, new) != _specified(kind, old.data):
             new["metadata"]["generation"] = int(old.data["metadata"].get("generation") or 0) + 1
         new["metadata"] = ordered(new["metadata"])
         if new == old.data:
@@ -344,9 +344,10 @@ def _zero_grace(meta: Object) -> bool:
     return bool(meta.get("deletionTimestamp")) and meta.get("deletionGracePeriodSeconds") == 0
 
 
-def _specified(obj: Object) -> Object:
-    """What generation counts."""
-    return {k: v for k, v in obj.items() if k not in {"metadata", "status", "kind", "apiVersion"}}
+def _specified(kind: Kind, obj: Object) -> Object:
+    """What generation counts: a status that is a plain field counts too."""
+    left_out = {"metadata", "kind", "apiVersion"} | ({"status"} if kind.status else set())
+    return {k: v for k, v in obj.items() if k not in left_out}
 
 
 def _finished(kind: Kind, obj: Object) -> bool:

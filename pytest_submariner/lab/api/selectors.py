@@ -106,17 +106,23 @@ def _unparsed(why: str) -> StatusError:
 
 def parse_fields(text: str, kind: Kind) -> list[tuple[str, bool, str]]:
     """`a.b=c,d!=e` to (path, equal, value) triples; 400 for a label the kind does not support."""
-    return list(_field_terms(text, (*_METADATA, *kind.field_labels)))
+    supported = (*_METADATA, *kind.field_labels)
+    terms = list(_field_terms(text))
+    for path, _, _ in terms:
+        if path in supported:
+            continue
+        if kind.custom or kind.field_labels:
+            raise bad_request(f"field label not supported: {path}")
+        raise bad_request(f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"')
+    return terms
 
 
-def _field_terms(text: str, supported: tuple[str, ...]) -> Iterator[tuple[str, bool, str]]:
+def _field_terms(text: str) -> Iterator[tuple[str, bool, str]]:
     for term in filter(None, re.split(r"(?<!\\),", text)):
         match = re.fullmatch(r"(.*?)(!=|==|=)(.*)", term)
         if not match:
             raise bad_request(f"invalid selector: '{text}'; can't understand '{term}'")
         path, operator, value = match.groups()
-        if path not in supported:
-            raise bad_request(f"field label not supported: {path}")
         yield path, operator != "!=", re.sub(r"\\(.)", r"\1", value)
 
 

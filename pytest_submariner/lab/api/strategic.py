@@ -35,27 +35,28 @@ def strategic_merge(target: Object, patch: Object, kind: Type | None) -> Object:
         elif value is None:
             result.pop(key, None)
         else:
-            result[key] = _merge_field(result.get(key), value, fields.get(key))
+            result[key] = _merge_field(result.get(key), value, fields.get(key), patch.get(_ORDER + key))
     for key, order in patch.items():
-        if key.startswith(_ORDER):
-            name = key.removeprefix(_ORDER)
-            if isinstance(result.get(name), list):
-                result[name] = _ordered(result[name], order, fields.get(name))
+        name = key.removeprefix(_ORDER)
+        if name != key and name not in patch and isinstance(result.get(name), list):
+            result[name] = _ordered(result[name], order, result[name], _key(fields.get(name)))
     return result
 
 
-def _merge_field(old: Any, new: Any, field: Field | None) -> Any:
+def _merge_field(old: Any, new: Any, field: Field | None, order: list[Any] | None) -> Any:
     inner = type_named(field.type) if field and field.message else None
     if isinstance(new, dict):
         return strategic_merge(old if isinstance(old, dict) else {}, new, None if field and field.map else inner)
-    if isinstance(new, list) and field and "merge" in field.strategy.split(","):
-        have = old if isinstance(old, list) else []
-        if field.merge_key:
-            return _merge_maps(have, new, field.merge_key, inner)
-        return have + [v for i, v in enumerate(new) if v not in have and v not in new[:i]]
-    if isinstance(new, list):
+    if not isinstance(new, list):
+        return new
+    if not field or "merge" not in field.strategy.split(","):
         return [v for v in new if not (isinstance(v, dict) and _DIRECTIVE in v)]
-    return new
+    have = old if isinstance(old, list) else []
+    if field.merge_key:
+        merged = _merge_maps(have, new, field.merge_key, inner)
+    else:
+        merged = have + [v for i, v in enumerate(new) if v not in have and v not in new[:i]]
+    return _ordered(merged, new if order is None else order, have, field.merge_key)
 
 
 def _merge_maps(old: list[Any], new: list[Any], key: str, inner: Type | None) -> list[Any]:
@@ -76,17 +77,26 @@ def _merge_maps(old: list[Any], new: list[Any], key: str, inner: Type | None) ->
     return result
 
 
-def _ordered(values: list[Any], order: list[Any], field: Field | None) -> list[Any]:
-    """Elements named by the order come in it; the others keep their place after the element they followed."""
-    key = field.merge_key if field else ""
+def _key(field: Field | None) -> str:
+    return field.merge_key if field else ""
+
+
+def _ordered(merged: list[Any], order: list[Any], before: list[Any], key: str) -> list[Any]:
+    """Elements the patch names, in its order, woven into the others, in theirs.
+
+    Where an element of each kind could come next, the one that was first before comes first; one that was not there goes first.
+    """
 
     def identity(value: Any) -> Any:
         return value.get(key) if key and isinstance(value, dict) else value
 
-    rank = {identity(v): i for i, v in enumerate(order)}
-    placed: list[tuple[int, int, Any]] = []
-    last = -1
-    for i, value in enumerate(values):
-        last = rank.get(identity(value), last)
-        placed.append((last, i, value))
-    return [value for _, _, value in sorted(placed, key=lambda p: p[:2])]
+    named = [identity(v) for v in order]
+    was = [identity(v) for v in before]
+    left = sorted((v for v in merged if identity(v) in named), key=lambda v: named.index(identity(v)))
+    right = [v for v in merged if identity(v) not in named]
+    result = []
+    while left and right:
+        both = identity(left[0]) in was and identity(right[0]) in was
+        behind = both and was.index(identity(right[0])) < was.index(identity(left[0]))
+        result.append((right if behind else left).pop(0))
+    return result + left + right

@@ -1,0 +1,141 @@
+"""The table in conformance.yaml, case by case, on every server there is."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from conftest import Server
+
+CASES: dict[str, list[dict[str, Any]]] = yaml.safe_load((Path(__file__).parent / "conformance.yaml").read_text())
+CRDS = [("Plain", {}), ("Split", {"subresources": {"status": {}}})]
+
+
+class Session:
+    """Sends one case's steps and keeps what they save."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.saved: dict[str, str] = {}
+
+    def send(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> tuple[int, Any]:
+        data = None if body is None else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        headers = {
+            "Authorization": f"Bearer {self.server.token}",
+            **({"Content-Type": content_type} if data is not None else {}),
+        }
+        request = urllib.request.Request(self.server.url + path, data=data, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, context=self.server.tls(), timeout=10) as answer:
+                return answer.status, _decoded(answer.read())
+        except urllib.error.HTTPError as answer:
+            return answer.code, _decoded(answer.read())
+
+    def step(self, step: dict[str, Any]) -> None:
+        step = self.filled(step)
+        method, path = step["do"].split(" ", 1)
+        code, body = self.send(method, path, step.get("body"), step.get("type", "application/json"))
+        shown = f"{step['do']}\n{json.dumps(body, indent=1)[:3000]}"
+        assert code == step.get("code", 200), shown
+        problems = list(_differences(step.get("has", {}), body, ""))
+        assert not problems, "\n".join(problems) + "\n" + shown
+        for name, where in step.get("save", {}).items():
+            value = body
+            for part in where.split("."):
+                value = value[int(part) if part.isdigit() else part]
+            self.saved[name] = str(value)
+
+    def filled(self, value: Any) -> Any:
+        """With $names replaced, longest first."""
+        if isinstance(value, dict):
+            return {self.filled(k): self.filled(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self.filled(v) for v in value]
+        if isinstance(value, str):
+            for name in sorted(self.saved, key=len, reverse=True):
+                value = value.replace(f"${name}", self.saved[name])
+        return value
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode().strip()
+
+
+def _differences(wanted: Any, got: Any, path: str) -> Any:
+    """One line per difference."""
+    if isinstance(wanted, dict):
+        if not isinstance(got, dict):
+            yield f"{path}: {got!r} is not an object"
+            return
+        for key, inner in wanted.items():
+            if inner is None:
+                if key in got:
+                    yield f"{path}.{key}: should be absent, is {got[key]!r}"
+            elif key not in got:
+                yield f"{path}.{key}: is missing"
+            else:
+                yield from _differences(inner, got[key], f"{path}.{key}")
+    elif isinstance(wanted, list):
+        if not isinstance(got, list) or len(got) != len(wanted):
+            yield f"{path}: {got!r} does not have {len(wanted)} elements"
+            return
+        for i, (inner, have) in enumerate(zip(wanted, got, strict=True)):
+            yield from _differences(inner, have, f"{path}[{i}]")
+    elif isinstance(wanted, str) and wanted.startswith("~"):
+        if not re.search(wanted[1:], str(got)):
+            yield f"{path}: {got!r} does not match {wanted[1:]!r}"
+    elif wanted != got:
+        yield f"{path}: {got!r} instead of {wanted!r}"
+
+
+def _crd(kind: str, version: dict[str, Any]) -> dict[str, Any]:
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    names = {"kind": kind, "plural": f"{kind.lower()}s", "singular": kind.lower(), "listKind": f"{kind}List"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names['plural']}.conformance.example"},
+        "spec": {
+            "group": "conformance.example",
+            "scope": "Namespaced",
+            "names": names,
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema, **version}],
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def with_crds(server: Server) -> Server:
+    session = Session(server)
+    for kind, version in CRDS:
+        code, body = session.send(
+            "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", _crd(kind, version)
+        )
+        assert code == 201, body
+    for kind, _ in CRDS:
+        for _ in range(100):
+            if session.send("GET", f"/apis/conformance.example/v1/{kind.lower()}s")[0] == 200:
+                break
+    return server
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_answers_as_a_kube_apiserver(with_crds: Server, case: str) -> None:
+    session = Session(with_crds)
+    name = f"conf-{uuid.uuid4().hex[:8]}"
+    assert session.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}})[0] == 201
+    session.saved["ns"] = name
+    for step in CASES[case]:
+        session.step(step)
