@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_submariner.model.finding import Finding
 from pytest_submariner.model.path import Kind, PathCase, Protocol
 from pytest_submariner.model.result import PathResult
-from pytest_submariner.model.verdict import Expectation, Outcome
+from pytest_submariner.model.verdict import Expectation, Outcome, Verdict
 from pytest_submariner.report.text import KINDS, failure, pair, parse, route, side, source_address, title
 
 if TYPE_CHECKING:
@@ -48,6 +48,13 @@ class _Plain:
 
     def __repr__(self) -> str:
         return self.text
+
+
+class _Seen(AssertionError):
+    """What colours a step red. Allure shows `TYPE: MESSAGE` as the step's error, so the type's name reads as words."""
+
+
+_Seen.__module__, _Seen.__qualname__ = "builtins", "seen"
 
 
 def is_active(config: pytest.Config) -> bool:
@@ -142,8 +149,9 @@ def record(result: PathResult, findings: Sequence[Finding] = (), references: Ite
     for name, value in volatile.items():
         if value:
             dynamic.parameter(name, _Plain(value), excluded=True)
+    seen = "\n".join(result.evidence) or result.verdict.meaning
     for text, good in steps(result):
-        _step(text, good)
+        _step(text, None if good else seen)
     for finding in findings:
         _finding(finding)
     if result.evidence or result.command:
@@ -165,32 +173,36 @@ def record_many(results: Sequence[PathResult], findings: Sequence[Finding] = ())
     allure.attach("\n".join(rows) + "\n", f"{len(results)} paths", allure.attachment_type.CSV)
     bad = [r for r in results if r.verdict.outcome is not Outcome.PASSED]
     for result in bad[:DEVIATIONS_SHOWN]:
-        _step(f"{result.id}: {result.verdict.word}. {result.detail}".rstrip(". "), good=False)
+        _step(f"{result.id}: {result.verdict.word}", result.detail or result.verdict.meaning)
     for finding in findings:
         _finding(finding)
 
 
 def steps(result: PathResult) -> list[tuple[str, bool]]:
-    """The story of a path in steps: (text, as expected)."""
+    """The story of a path in steps: (text, as expected). One step at most is not: the one where it went wrong."""
     fine = result.verdict.outcome in (Outcome.PASSED, Outcome.SKIPPED)
+    wrong_source = result.verdict is Verdict.WRONG_SOURCE
     said: list[tuple[str, bool]] = []
     if route(result):
         said.append((f"Path: {route(result)}", True))
     if result.attempts:
         tries = "once" if result.attempts == 1 else f"{result.attempts} times"
         after = "" if result.rtt_ms is None else f", round trip {result.rtt_ms:.2f} ms"
-        said.append((f"Asked {tries}{after}" + (f": {result.detail}" if result.detail else ""), fine))
+        said.append((f"Asked {tries}{after}" + (f": {result.detail}" if result.detail else ""), fine or wrong_source))
     elif result.detail:
         said.append((result.detail, fine))
     if source := source_address(result):
-        said.append((f"Source address: {source}", result.verdict.word != "wrong-source"))
+        said.append((f"Source address: {source}", not wrong_source))
     if result.answered is not None:
         answered = "answered" if result.answered else "not answered"
         said.append((f"The ping was {answered} (recorded, not judged: Submariner promises no such path)", True))
-    said += [(line, True) for line in result.evidence]
-    by_design = result.expected is Expectation.BY_DESIGN
-    judged = "not judged by whether it answers" if by_design else f"expected {result.expected.value}"
-    said.append((f"Verdict: {result.verdict.word}: {result.verdict.meaning} ({judged})", fine))
+    if fine:
+        said += [(line, True) for line in result.evidence]
+        by_design = result.expected is Expectation.BY_DESIGN
+        judged = "not judged by whether it answers" if by_design else f"expected {result.expected.value}"
+        said.append((f"Verdict: {result.verdict.word}: {result.verdict.meaning} ({judged})", True))
+    elif all(good for _, good in said):
+        said.append((f"Verdict: {result.verdict.word}: {result.verdict.meaning}", False))
     return said
 
 
@@ -204,27 +216,20 @@ def _dynamic() -> Any:
 def _finding(finding: Finding) -> None:
     import allure
 
-    text = f"Cause: {finding.code} on {finding.node} ({finding.cluster}), {finding.object}"
-    step: Any = allure.step(text)
-    step.__enter__()
-    for evidence in finding.evidence:
-        _step(f"{evidence.kind.value}: {evidence.text}", good=True)
-    _step(f"Remedy: {finding.remedy}", good=True)
-    _close(step, text, good=False)
+    with allure.step(f"Cause: {finding.code} on {finding.node} ({finding.cluster}), {finding.object}"):
+        for evidence in finding.evidence:
+            _step(f"{evidence.kind.value}: {evidence.text}")
+        _step(f"Remedy: {finding.remedy}")
 
 
-def _step(text: str, good: bool) -> None:
+def _step(text: str, problem: str | None = None) -> None:
+    """A step, red when there is a problem. Its exception is handed over, not raised: a raised one would bring a traceback
+    through this file into the report."""
     import allure
 
     step: Any = allure.step(text)
     step.__enter__()
-    _close(step, text, good)
-
-
-def _close(step: Any, text: str, good: bool) -> None:
-    """End a step. allure-pytest takes the status from the exception's value, and details from its type: without a type
-    the step is red and does not say its text twice."""
-    step.__exit__(None, None if good else AssertionError(text), None)
+    step.__exit__(*((None, None, None) if problem is None else (_Seen, _Seen(problem), None)))
 
 
 def _causes(result: PathResult, findings: Sequence[Finding]) -> list[str]:

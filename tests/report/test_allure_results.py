@@ -12,7 +12,7 @@ import pytest
 
 from pytest_submariner.model.path import PathCase
 from pytest_submariner.model.result import PathResult
-from pytest_submariner.model.verdict import Verdict
+from pytest_submariner.model.verdict import Outcome, Verdict
 from pytest_submariner.report import allure
 
 Item = Callable[[str], dict[str, Any]]
@@ -52,13 +52,14 @@ def test_parameters_have_no_quotes_and_do_not_split_history(item: Item, blocked:
 
 def test_steps_tell_the_story_and_what_went_wrong_is_red(item: Item) -> None:
     steps = item("test_blocked")["steps"]
-    told = [(step["name"], step["status"]) for step in steps]
-    assert ("Path: c1-w1 → c2-w1 (10.9.2.4:1234)", "passed") in told
-    assert ('Asked 2 times: no "answer", yet', "failed") in told
-    assert ("Verdict: blocked: should be reachable, is not (expected ok)", "failed") in told
-    assert steps[-1]["name"] == "Cause: NF_HOSTNET_SNAT_MISSING on c1-w1 (c1), nat/X"
-    assert [step["name"] for step in steps[-1]["steps"]] == ["state: no rule", "Remedy: mend it"]
-    assert not any(step.get("statusDetails") for step in steps)
+    assert [(step["name"], step["status"]) for step in steps] == [
+        ("Path: c1-w1 → c2-w1 (10.9.2.4:1234)", "passed"),
+        ('Asked 2 times: no "answer", yet', "failed"),
+        ("Cause: NF_HOSTNET_SNAT_MISSING on c1-w1 (c1), nat/X", "passed"),
+    ]
+    message = "seen: connect: timed out after 2 s\nthe listener saw nobody\n"
+    assert steps[1]["statusDetails"] == {"message": message}
+    assert [step["name"] for step in steps[2]["steps"]] == ["state: no rule", "Remedy: mend it"]
     assert [a["name"] for a in item("test_blocked")["attachments"]] == ["what was measured"]
 
 
@@ -110,3 +111,16 @@ def test_severity_is_by_impact(path_id: str, severity: str) -> None:
 def test_nothing_measured_has_no_red_step(blocked: PathResult) -> None:
     skipped = replace(blocked, verdict=Verdict.SKIPPED, attempts=0, detail="no second node")
     assert all(good for _, good in allure.steps(skipped))
+
+
+@pytest.mark.parametrize("verdict", [v for v in Verdict if v.outcome in (Outcome.FAILED, Outcome.ERROR)])
+def test_one_step_is_red_whatever_went_wrong(blocked: PathResult, verdict: Verdict) -> None:
+    for attempts, detail, seen in ((2, "no answer", "1.2.3.4"), (0, "", None)):
+        result = replace(blocked, verdict=verdict, attempts=attempts, detail=detail, source_seen=seen)
+        red = [text for text, good in allure.steps(result) if not good]
+        assert len(red) == 1
+    if verdict is Verdict.WRONG_SOURCE:
+        wrong = replace(blocked, verdict=verdict, source_seen="1.2.3.4")
+        assert [t for t, good in allure.steps(wrong) if not good] == [
+            "Source address: promised the node's address, seen 1.2.3.4"
+        ]
