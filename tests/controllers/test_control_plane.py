@@ -72,11 +72,9 @@ async def test_an_unschedulable_pod_says_why_and_runs_once_a_node_fits() -> None
         async def look() -> Object | None:
             return await plane.api.get(f"{CORE}/pods/p")
 
-        found = await until(look, lambda p: condition(p, "PodScheduled"))
+        why = "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. "
+        found = await until(look, lambda p: condition(p, "PodScheduled").get("message", "").startswith(why))
         assert condition(found, "PodScheduled")["reason"] == "Unschedulable"
-        assert condition(found, "PodScheduled")["message"].startswith(
-            "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector."
-        )
         await plane.api.patch("/api/v1/nodes/c1-w1", {"metadata": {"labels": {"rack": "7"}}})
         found = await until(look, lambda p: p and p["spec"].get("nodeName"))
         assert found is not None
@@ -134,18 +132,19 @@ async def test_writes_come_to_rest() -> None:
 
 
 @pytest.mark.asyncio
-async def test_endpoints_by_hand_are_mirrored_and_left_alone() -> None:
+async def test_endpoints_by_hand_are_mirrored_and_go_with_their_service() -> None:
     async with control_plane() as plane:
         await start(plane)
         subsets = [{"addresses": [{"ip": "1.2.3.4"}], "ports": [{"port": 8080}]}]
         body = {"metadata": {"name": "ext"}, "subsets": subsets}
         await plane.api.create(f"{CORE}/endpoints", body)
+        await plane.api.create(f"{CORE}/endpoints", {**body, "metadata": {"name": "early"}})
         await plane.api.create(f"{CORE}/services", service("ext", selector=None))
         (found,) = await until(lambda: plane.api.list(SLICES), lambda found: found)
         assert found["endpoints"][0]["addresses"] == ["1.2.3.4"]
         await plane.api.delete(f"{CORE}/services/ext")
         await until(lambda: plane.api.list(SLICES), lambda found: not found)
-        assert await plane.api.get(f"{CORE}/endpoints/ext") is not None
+        await until(lambda: plane.api.list(f"{CORE}/endpoints"), lambda found: names(found) == ["early"])
 
 
 @pytest.mark.asyncio
@@ -296,9 +295,9 @@ async def test_a_deleted_namespace_waits_for_its_pods_then_goes_with_all_that_is
         await plane.api.create(f"{CORE}/pods", pod("slow", nodeName="c1-w1"))
         await plane.api.create(f"{CORE}/configmaps", {"metadata": {"name": "cm"}})
         await plane.api.create(f"{APPS}/deployments", workload("Deployment", "web", replicas=2))
-        await plane.api.create(
-            "/apis/submariner.io/v1/namespaces/ns/gateways", {"metadata": {"name": "c1-gw"}, "spec": {}, "status": {}}
-        )
+        custom = {"apiVersion": "submariner.io/v1", "kind": "Cluster", "metadata": {"name": "c1"}}
+        spec = {"cluster_id": "c1", "cluster_cidr": [], "global_cidr": [], "service_cidr": []}
+        await plane.api.create("/apis/submariner.io/v1/namespaces/ns/clusters", {**custom, "spec": spec})
         await until(plane.pods, lambda pods: len(pods) == 3)
         await plane.api.delete("/api/v1/namespaces/ns")
         await until(plane.pods, lambda pods: names(pods) == ["slow"])
@@ -335,3 +334,19 @@ async def test_stop_leaves_no_task_and_no_watch_behind() -> None:
         return {task.get_name() for task in asyncio.all_tasks() - before if not task.done()}
 
     await until(left, lambda tasks: not tasks)
+
+
+@pytest.mark.asyncio
+async def test_a_node_is_tainted_while_it_is_not_ready() -> None:
+    async with control_plane() as plane:
+        await start(plane)
+
+        async def taints() -> list[str]:
+            node = await plane.api.get("/api/v1/nodes/c1-w1") or {}
+            return [f"{t['key']}:{t['effect']}" for t in node["spec"].get("taints") or ()]
+
+        await until(taints, lambda found: not found)
+        await plane.set_ready("c1-w1", False)
+        await until(taints, lambda found: found == ["node.kubernetes.io/not-ready:NoSchedule"])
+        await plane.set_ready("c1-w1", True)
+        await until(taints, lambda found: not found)

@@ -91,9 +91,11 @@ class Plane:
     async def add_node(self, name: str, **labels: str) -> None:
         labels = {"kubernetes.io/hostname": name} | {k.replace("__", "/"): v for k, v in labels.items()}
         await self.api.create("/api/v1/nodes", {"metadata": {"name": name, "labels": labels}, "spec": {}})
-        await self.api.patch(
-            f"/api/v1/nodes/{name}/status", {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
-        )
+        await self.set_ready(name, True)
+
+    async def set_ready(self, node: str, ready: bool) -> None:
+        conditions = [{"type": "Ready", "status": str(ready)}]
+        await self.api.patch(f"/api/v1/nodes/{node}/status", {"status": {"conditions": conditions}})
 
     async def add_namespace(self, name: str) -> None:
         await self.api.create("/api/v1/namespaces", {"metadata": {"name": name}})

@@ -32,13 +32,20 @@ class EndpointsController:
         self._services, self._pods = informers.services, informers.pods
         self._endpoints, self._slices = informers.endpoints, informers.endpoint_slices
         self._queue = Reconciler("endpoints", self._reconcile)
-        self._services.on_event(lambda event: self._queue.add(key_of(event.object)))
+        self._bereft: set[Key] = set()
+        """Services that were deleted: their Endpoints go with them, whoever wrote those."""
+        self._services.on_event(self._service_changed)
         self._pods.on_event(self._pod_changed)
         self._endpoints.on_event(lambda event: self._queue.add(key_of(event.object)))
         self._slices.on_event(self._slice_changed)
 
     async def stop(self) -> None:
         await self._queue.stop()
+
+    def _service_changed(self, event: Event) -> None:
+        key = key_of(event.object)
+        (self._bereft.add if event.type == "DELETED" else self._bereft.discard)(key)
+        self._queue.add(key)
 
     def _pod_changed(self, event: Event) -> None:
         if event.old is not None and _traits(event.old) == _traits(event.object) and event.type != "DELETED":
@@ -61,9 +68,11 @@ class EndpointsController:
             await self._put_slices(key, SLICE_MANAGER, [])
             await self._put_slices(key, MIRROR_MANAGER, [])
             left = self._endpoints.cache.get(key)
-            # Endpoints that someone else wrote may be waiting for their Service.
-            if left and (left["metadata"].get("labels") or {}).get(ENDPOINTS_LABEL) == ENDPOINTS_MANAGER:
-                await self._api.delete(path_to("v1", "endpoints", *key))
+            ours = left and (left["metadata"].get("labels") or {}).get(ENDPOINTS_LABEL) == ENDPOINTS_MANAGER
+            # Endpoints that someone else wrote may be waiting for a Service that is still to come.
+            if left and (ours or key in self._bereft):
+                await self._api.delete(path_to("v1", "endpoints", *key), uid=left["metadata"]["uid"])
+            self._bereft.discard(key)
         elif service["spec"].get("selector"):
             found = backends(service, self._pods.cache.values())
             await self._put_slices(key, SLICE_MANAGER, slices(service, found))

@@ -12,6 +12,7 @@ from pytest_submariner.lab.controllers.garbage import Garbage
 from pytest_submariner.lab.controllers.informers import Informers
 from pytest_submariner.lab.controllers.kubeproxy import KubeProxy, NodeRules
 from pytest_submariner.lab.controllers.namespaces import Namespaces
+from pytest_submariner.lab.controllers.nodes import Nodes
 from pytest_submariner.lab.controllers.replicasets import ReplicaSets
 from pytest_submariner.lab.controllers.scheduler import Scheduler
 from pytest_submariner.lab.controllers.serviceaccounts import ServiceAccounts
@@ -41,6 +42,7 @@ class Controllers:
         proxy.start()
         self._running = [
             proxy,
+            Nodes(api, informers.nodes),
             Scheduler(api, informers),
             EndpointsController(api, informers),
             DaemonSets(api, informers),
