@@ -17,7 +17,7 @@ from pytest_submariner.errors import SubmarinerError
 SUITE = "Submariner E2E suite"
 """`submariner:test/e2e`, the name Ginkgo's RunSpecs gets in subctl."""
 _LABELS = re.compile(r"\s*\[([^\[\]]*)\]\s*$")
-_NODE = re.compile(r"^\[\w+\]\s+")
+_NODE = re.compile(r"^\[\w+\]\s*")
 _STAMP = re.compile(r"^[A-Z][a-z]{2} [ \d]\d \d{2}:\d{2}:\d{2}\.\d{3}: ")
 _LOCATION = re.compile(r"^In \[(?P<node>\w+)\] at: (?P<place>\S+)", re.MULTILINE)
 

@@ -137,7 +137,8 @@ def record(result: PathResult, findings: Sequence[Finding] = (), references: Ite
     for code in _causes(result, findings):
         dynamic.label("root_cause", code)
     if result.subctl_spec:
-        dynamic.tag(f"subctl {result.subctl_spec}")
+        dynamic.tag("subctl verify")
+        dynamic.label("subctl_spec", result.subctl_spec)
     volatile = {
         "from node": result.source_node,
         "to node": result.target_node,

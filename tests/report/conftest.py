@@ -82,7 +82,7 @@ def _blocked() -> PathResult:
         command="submariner-lab exec c1-w1 -- nc 10.9.2.4 1234",
         suite="cross_cluster",
         nodeid="suites/cross_cluster/test_host_network.py::test_path[hostpod.ngw.c1--pod.ngw.c2--tcp]",
-        subctl_spec="TCP-09",
+        subctl_spec="Basic TCP …",
         duration_s=4.1,
     )
 

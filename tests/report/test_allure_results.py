@@ -39,8 +39,9 @@ def test_path_reads_as_a_sentence_in_its_place(item: Item) -> None:
     assert labels(found, "parentSuite") == ["c1 → c2"]
     assert labels(found, "severity") == ["critical"]
     assert labels(found, "verdict") == ["blocked"]
+    assert labels(found, "subctl_spec") == ["Basic TCP …"]
     assert labels(found, "root_cause") == ["NF_HOSTNET_SNAT_MISSING"]
-    assert {"tcp", "subctl TCP-09"} <= set(labels(found, "tag"))
+    assert {"tcp", "subctl verify"} <= set(labels(found, "tag"))
 
 
 def test_parameters_have_no_quotes_and_do_not_split_history(item: Item, blocked: PathResult) -> None:
