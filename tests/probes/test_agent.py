@@ -1,0 +1,295 @@
+"""The agent, for real: a listener and connectors as processes, on the loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pytest_submariner.errors import ProbeInconclusive
+from pytest_submariner.model.path import Protocol
+from pytest_submariner.probes import agent
+from pytest_submariner.probes.conversation import Conversation, Probe, Request, read
+from pytest_submariner.probes.measurement import Measurement, Outcome
+from pytest_submariner.probes.pods import source_of
+
+NAME = "pod-c2-w1"
+COMMAND = ["sh", "-c", f'exec {sys.executable} -u -c "$SUBMARINER_PROBE_AGENT" "$@"', "sh"]
+ENVIRONMENT = {**os.environ, "SUBMARINER_PROBE_AGENT": source_of("agent")}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def listener() -> Iterator[int]:
+    """The port of a listener which runs as pods run it."""
+    port = free_port()
+    environment = {**ENVIRONMENT, "SUBMARINER_PROBE_NAME": NAME}
+    with subprocess.Popen([*COMMAND, "listen", str(port)], env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"listening on TCP and UDP port {port}\n".encode()
+        yield port
+        process.terminate()
+        assert process.wait(5) == 0
+
+
+def converse(request: Request) -> Conversation:
+    done = subprocess.run(
+        [*COMMAND, "connect"], env=ENVIRONMENT, input=request.line + b"\n", capture_output=True, timeout=60, check=True
+    )
+    return read(request, done.stdout.splitlines())
+
+
+def ask(protocol: str, port: int, address: str = "127.0.0.1", **times: Any) -> Measurement:
+    request = Request(
+        [Probe("x", Protocol(protocol), address, port)], **{"timeout_s": 1.0, "attempts": 1, "settle_s": 0.0, **times}
+    )
+    return converse(request).measurements["x"]
+
+
+@contextlib.contextmanager
+def server(behave: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A TCP server that does `behave` with its first connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        kept: list[socket.socket] = []
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            kept.append(connection)
+            behave(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listening.getsockname()[1]
+        thread.join(5)
+        for connection in kept:
+            connection.close()
+
+
+def test_tcp(listener: int) -> None:
+    found = ask("tcp", listener)
+    assert found.outcome is Outcome.ANSWERED
+    assert (found.sent, found.received) == (3000, 3000)
+    assert (found.seen, found.local, found.listener) == ("127.0.0.1", "127.0.0.1", NAME)
+    assert found.rtt_ms is not None
+    assert 0 < found.rtt_ms < 1000
+
+
+def test_udp_is_answered_from_the_address_that_was_asked(listener: int) -> None:
+    found = ask("udp", listener, "127.0.0.77")
+    assert found.outcome is Outcome.ANSWERED, found.error
+    assert (found.sent, found.received, found.listener) == (512, 512, NAME)
+
+
+def test_many_at_once(listener: int) -> None:
+    probes = [Probe(str(i), Protocol("udp" if i % 2 else "tcp"), "127.0.0.1", listener) for i in range(200)]
+    whole = converse(Request(probes, timeout_s=5.0, settle_s=0.0))
+    assert {m.outcome for m in whole.measurements.values()} == {Outcome.ANSWERED}
+    assert "127.0.0.1" in whole.hello.addresses
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_refused(protocol: str) -> None:
+    found = ask(protocol, free_port(), attempts=2)
+    assert found.outcome is Outcome.REFUSED
+    assert (found.attempts, found.history) == (2, (Outcome.REFUSED, Outcome.REFUSED))
+    assert found.error.startswith("ECONNREFUSED")
+
+
+def test_a_refusal_does_not_count_while_listeners_come_up() -> None:
+    port = free_port()
+
+    def come_up() -> None:
+        time.sleep(0.7)
+        process = subprocess.Popen([*COMMAND, "listen", str(port)], env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+        started.append(process)
+
+    started: list[subprocess.Popen[bytes]] = []
+    late = threading.Thread(target=come_up)
+    late.start()
+    try:
+        found = ask("tcp", port, settle_s=20.0)
+    finally:
+        late.join()
+        for process in started:
+            process.terminate()
+            process.wait(5)
+    assert found.outcome is Outcome.ANSWERED
+    assert found.attempts == 1
+    assert found.settling > 0
+
+
+def test_udp_silence_is_a_timeout() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        found = ask("udp", silent.getsockname()[1])
+    assert found.outcome is Outcome.TIMEOUT
+
+
+def test_tcp_silence_before_the_handshake_is_a_timeout() -> None:
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):  # an accept queue that is full drops SYNs
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                waiting.connect(full.getsockname())
+        assert ask("tcp", full.getsockname()[1]).outcome is Outcome.TIMEOUT
+
+
+def test_silence_after_the_handshake_is_stalled() -> None:
+    with server(lambda connection: None) as port:
+        found = ask("tcp", port)
+    assert found.outcome is Outcome.STALLED
+    assert "silence after the handshake and 0 bytes" in found.error
+    assert found.rtt_ms is not None
+
+
+def test_half_an_answer_is_stalled() -> None:
+    def half(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(agent.HEADER.pack(agent.MAGIC, 3000) + b"x" * 1000)
+
+    with server(half) as port:
+        found = ask("tcp", port)
+    assert (found.outcome, found.received) == (Outcome.STALLED, 1000)
+
+
+def test_closed_after_the_handshake_is_a_reset() -> None:
+    def close(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.close()
+
+    with server(close) as port:
+        assert ask("tcp", port).outcome is Outcome.RESET
+
+
+def test_another_protocol_is_a_mismatch() -> None:
+    with server(lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")) as port:
+        assert ask("tcp", port).outcome is Outcome.MISMATCH
+
+
+def test_an_answer_to_other_bytes_is_a_mismatch() -> None:
+    def stale(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(agent.report(("192.0.2.1", 1), b"other bytes".ljust(3000)))
+
+    with server(stale) as port:
+        found = ask("tcp", port)
+    assert found.outcome is Outcome.MISMATCH
+    assert "other bytes than were sent" in found.error
+
+
+def test_an_address_without_route_is_unreachable() -> None:
+    found = ask("tcp", 9, "240.0.0.1") if _no_route("240.0.0.1") else ask("tcp", 9, "255.255.255.255")
+    assert found.outcome is Outcome.UNREACHABLE
+    assert found.error
+
+
+def _no_route(address: str) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect((address, 9))
+        except OSError:
+            return True
+    return False
+
+
+def test_the_listener_ignores_what_is_not_for_it(listener: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        for noise in (b"", b"x", b"SMP1\0\0\0\x05abc", b"\0" * 2000):
+            stranger.sendto(noise, ("127.0.0.1", listener))
+    with socket.create_connection(("127.0.0.1", listener)) as stranger:
+        stranger.sendall(agent.HEADER.pack(agent.MAGIC, agent.LARGEST + 1))
+        assert stranger.recv(1) == b""
+    assert ask("udp", listener).outcome is Outcome.ANSWERED
+    assert ask("tcp", listener).outcome is Outcome.ANSWERED
+
+
+def test_icmp() -> None:
+    try:
+        agent.open_icmp()[0].close()
+    except agent.UnableError:
+        found = ask("icmp", 0)
+        assert found.outcome is Outcome.UNABLE
+        assert "ping_group_range" in found.error
+    else:
+        found = ask("icmp", 0)
+        assert found.outcome is Outcome.ANSWERED
+        assert (found.sent, found.received) == (56, 56)
+        assert found.seen is None
+
+
+def test_a_killed_agent_leaves_a_conversation_without_trailer(listener: int) -> None:
+    request = Request(
+        [Probe("quick", Protocol.TCP, "127.0.0.1", listener), Probe("slow", Protocol.TCP, "127.0.0.1", free_port())],
+        settle_s=60.0,
+    )
+    with subprocess.Popen(
+        [*COMMAND, "connect"], env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(request.line + b"\n")
+        process.stdin.flush()
+        said = [process.stdout.readline().rstrip(b"\n") for _ in range(2)]
+        process.kill()
+    with pytest.raises(ProbeInconclusive, match="broke off after 2 lines"):
+        read(request, said)
+
+
+@pytest.mark.parametrize("line", [b"", b"{}", b"not json", b'{"version": 99, "nonce": "n", "probes": []}'])
+def test_a_bad_request_is_one_line_and_status_2(line: bytes) -> None:
+    done = subprocess.run(
+        [*COMMAND, "connect"], env=ENVIRONMENT, input=line + b"\n", capture_output=True, timeout=20, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(b"not a request: ")
+
+
+def test_a_taken_port_is_one_line_and_status_1(listener: int) -> None:
+    done = subprocess.run(
+        [*COMMAND, "listen", str(listener)], env=ENVIRONMENT, capture_output=True, timeout=20, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith(f"cannot listen on port {listener}: EADDRINUSE")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_by_hand(listener: int) -> None:
+    done = subprocess.run(
+        [*COMMAND, "ask", "tcp", "127.0.0.1", str(listener)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        timeout=20,
+        check=True,
+    )
+    assert json.loads(done.stdout)["outcome"] == "answered"
+    usage = subprocess.run(
+        [*COMMAND, "ask", "sctp", "x"], env=ENVIRONMENT, capture_output=True, timeout=20, check=False
+    )
+    assert usage.returncode == 2
+    assert usage.stderr.startswith(b"usage: ")
+
+
+@pytest.mark.parametrize("size", [8, 9, 56, 57])
+def test_echo_requests_have_a_right_checksum(size: int) -> None:
+    """RFC 1071: the sum over a packet with its checksum in place is zero."""
+    packet = agent.echo_request(0x1234, 7, os.urandom(size))
+    assert len(packet) == 8 + size
+    assert agent.checksum(packet + b"\0" * (len(packet) % 2)) == 0
