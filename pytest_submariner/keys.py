@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import IO
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_submariner.model.result import PathResult
-from pytest_submariner.session import Session
+if TYPE_CHECKING:
+    from pytest_submariner.model.result import PathResult
+    from pytest_submariner.session import Session
 
 SESSION: pytest.StashKey[Session] = pytest.StashKey()
 """On the config, from pytest_configure on."""
-LOCK: pytest.StashKey[IO[bytes]] = pytest.StashKey()
-"""On the config of a pytest-xdist worker: the file which keeps disruptive items apart from the others."""
-RESULT: pytest.StashKey[PathResult] = pytest.StashKey()
-"""On an item: what `assert_path` recorded last, for the writers that report per item."""
+RECORDED: pytest.StashKey[list[PathResult]] = pytest.StashKey()
+"""On an item: what was recorded for it, in order."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_submariner.errors import SubmarinerError
-from pytest_submariner.probes.pods import OWNER, OWNER_LABEL
+from pytest_submariner.kube.ownership import OWNER, OWNER_LABEL
 from pytest_submariner.providers.contexts import Place, places
 from pytest_submariner.settings import Settings
 

@@ -75,8 +75,10 @@ def _check_report(settings: Settings, file: Path) -> None:
 
 
 def arrange(config: pytest.Config, collected: list[pytest.Item]) -> None:
-    """Check marks, expect known issues to fail, put disruptive items last."""
-    marks.validate(collected)
+    """Check marks, expect known issues to fail, put disruptive items last. In a pytest-xdist worker an error ends nothing but the
+    worker, so there a wrong mark is told by its item."""
+    if not xdist.is_worker(config):
+        marks.validate(collected)
     marks.expect_known_issues(collected)
     items.put_disruptive_last(collected)
 
@@ -118,6 +120,8 @@ def check_requirements(item: pytest.Item) -> None:
     ours = item.config.stash.get(SESSION, None)
     if ours is None:
         return
+    if xdist.is_worker(item.config):
+        marks.validate([item])
     if marks.is_disruptive(item):
         ours.require_disruption()
     for needed in marks.requirements(item):
@@ -155,7 +159,7 @@ def finish(session: pytest.Session) -> None:
         xdist.hand_in(config, ours)
     elif ours.asked:
         _write(session, ours)
-        if not ours.answers and session.exitstatus == pytest.ExitCode.OK:
+        if not (ours.answers or ours.recorder.measured) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -99,7 +99,7 @@ _TABLE = (
     ),
     Option(
         "ssh-config",
-        "An ssh_config whose Host names are node names (default: ~/.ssh/config; a lab brings its own)",
+        "An ssh_config whose Host names are node names (a lab brings its own)",
         kind=Kind.INPUT_FILE,
         metavar="FILE",
     ),

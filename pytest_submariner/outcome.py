@@ -17,7 +17,7 @@ from pytest_submariner.errors import (
     SubmarinerError,
     TransportError,
 )
-from pytest_submariner.keys import RESULT
+from pytest_submariner.keys import RECORDED
 from pytest_submariner.model.path import PathCase
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.verdict import Expectation, Outcome, Verdict
@@ -42,7 +42,7 @@ def record(session: Session, item: pytest.Item, result: PathResult) -> PathResul
         extra = {**placed.extra, "measured": placed.verdict.word, "known_issue": issue.url}
         placed = replace(placed, verdict=Verdict.KNOWN_ISSUE, extra=extra)
     session.recorder.add(placed)
-    item.stash[RESULT] = placed
+    item.stash.setdefault(RECORDED, []).append(placed)
     item.user_properties.extend(junit.properties(placed))
     _tell_allure(session, item, placed)
     item.config.hook.pytest_submariner_path_finished(config=item.config, result=placed)
@@ -80,8 +80,7 @@ def record_unasked(session: Session, item: pytest.Item, call: pytest.CallInfo[No
     if call.excinfo is None or call.when == "teardown":
         return
     case = items.path_of(item)
-    asked = item.stash.get(RESULT, None)
-    if case is None or (asked is not None and asked.id == case.id):
+    if case is None or any(result.id == case.id for result in item.stash.get(RECORDED, [])):
         return
     error = call.excinfo.value
     verdict = Verdict.SKIPPED if isinstance(error, pytest.skip.Exception) else Verdict.ERROR

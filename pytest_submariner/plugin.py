@@ -104,6 +104,7 @@ def pytest_runtest_makereport(
         outcome.record_unasked(session, item, call)
     report = yield
     outcome.mark_report(report, call)
+    xdist.attach(item, report)
     return report
 
 
@@ -138,6 +139,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def pytest_configure_node(node: Any) -> None:
     if (session := _session(node.config)) is not None:
         xdist.invite(node, session)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    xdist.detach(report)
 
 
 @pytest.hookimpl(optionalhook=True)

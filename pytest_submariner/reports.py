@@ -19,7 +19,7 @@ def write(config: pytest.Config, recorder: Recorder, settings: Settings) -> Writ
         from pytest_submariner.compare.diff import compare
         from pytest_submariner.compare.ginkgo import read_junit
 
-        recorder.comparison = compare(read_junit(settings.subctl_junit), {r.id: r for r in recorder.results}).to_dict()
+        recorder.comparison = compare(read_junit(settings.subctl_junit), recorder.results).to_dict()
     written: Written = []
     if settings.results is not None:
         from pytest_submariner.report.json import write_results

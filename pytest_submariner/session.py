@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from functools import cached_property
+from threading import RLock
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -63,6 +64,8 @@ class Session:
         self._nodes: dict[str, NodeExec] = {}
         self._measured: dict[str, PathResult] = {}
         self._closing = ExitStack()
+        self._opening = RLock()
+        """Probes ask for clients and nodes from threads of theirs."""
 
     @property
     def world(self) -> World:
@@ -101,11 +104,12 @@ class Session:
         """The API client of a cluster, for this process."""
         from pytest_submariner.kube.client import KubeClient
 
-        if position not in self._kube:
-            cluster = self.cluster(position)
-            self._kube[position] = KubeClient(cluster.kubeconfig, cluster.context)
-            self._closing.callback(self._kube[position].close)
-        return self._kube[position]
+        with self._opening:
+            if position not in self._kube:
+                cluster = self.cluster(position)
+                self._kube[position] = KubeClient(cluster.kubeconfig, cluster.context)
+                self._closing.callback(self._kube[position].close)
+            return self._kube[position]
 
     def node_exec(self, node: Node) -> NodeExec:
         """Commands on a node, by the transport the settings or a plugin choose; one per node and process."""
@@ -113,21 +117,19 @@ class Session:
         from pytest_submariner.transport.registry import open_transport
 
         key = f"{node.cluster}/{node.name}"
-        if key not in self._nodes:
-            transport = self.config.hook.pytest_submariner_transport(config=self.config, node=node)
-            if transport is None:
-                ssh_config = self.settings.ssh_config or self.world.ssh_config
-                transport = open_transport(
-                    self.settings.exec,
-                    node,
-                    kube=self.kube(node.cluster),
-                    ssh_config=ssh_config,
-                    image=self.settings.image,
-                )
-            self._closing.callback(transport.close)
-            self._nodes[key] = NodeExec(node, transport)
-            self.recorder.note(f"nodes of {node.cluster} are reached by {transport.name}")
-        return self._nodes[key]
+        with self._opening:
+            if key not in self._nodes:
+                transport = self.config.hook.pytest_submariner_transport(config=self.config, node=node)
+                if transport is None:
+                    ssh_config = str(self.settings.ssh_config or self.world.ssh_config or "")
+                    image = self.settings.image
+                    transport = open_transport(
+                        self.settings.exec, node, kube=self.kube(node.cluster), ssh_config=ssh_config, image=image
+                    )
+                self._closing.callback(transport.close)
+                self._nodes[key] = NodeExec(node, transport)
+                self.recorder.note(f"node {node.name} of {node.cluster} is reached by {transport.about}")
+            return self._nodes[key]
 
     @cached_property
     def prober(self) -> PathProber:

@@ -21,13 +21,17 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 
 from pytest_submariner import errors
+from pytest_submariner.keys import RECORDED, SESSION
+from pytest_submariner.model.result import PathResult
 from pytest_submariner.providers.base import Run, World
 
 if TYPE_CHECKING:
-    from pytest_submariner.session import Session
+    from pytest_submariner.session import Session  # which imports us
 
 INPUT = "submariner"
 """Our key in `workerinput` and `workeroutput`."""
+ATTACHED = "submariner_results"
+"""Our attribute of reports."""
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -109,8 +113,26 @@ def invite(node: Any, session: Session) -> None:
     }
 
 
+def attach(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Results travel with the report of their item, so that those of a worker which dies later are not lost."""
+    if is_worker(item.config) and (recorded := item.stash.get(RECORDED, [])):
+        setattr(report, ATTACHED, [result.to_dict() for result in recorded])
+        recorded.clear()
+
+
+def detach(report: pytest.TestReport) -> None:
+    """On the controller, where pytest-xdist says which worker a report came from."""
+    node = getattr(report, "node", None)
+    session = node.config.stash.get(SESSION, None) if node is not None else None
+    if session is None:
+        return
+    for data in getattr(report, ATTACHED, ()):
+        session.recorder.add(PathResult.from_dict(data))
+        session.asked = True
+
+
 def hand_in(config: Any, session: Session) -> None:
-    """A worker's results, on their way to the controller."""
+    """The rest of what a worker found out: topology, timings, causes, whether anything was measured."""
     config.workeroutput[INPUT] = {
         "recorder": session.recorder.to_dict(),
         "asked": session.asked,
@@ -119,7 +141,7 @@ def hand_in(config: Any, session: Session) -> None:
 
 
 def collect(node: Any, session: Session) -> None:
-    """Take in what a worker recorded. One that died has handed in nothing; pytest-xdist reports its item as failed."""
+    """Take in what a worker found out. One that died has handed in nothing; pytest-xdist reports its item as failed."""
     given = getattr(node, "workeroutput", {}).get(INPUT)
     if given is None:
         return

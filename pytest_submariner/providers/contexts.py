@@ -29,13 +29,10 @@ def places(settings: Settings) -> list[Place]:
     files = [str(file) for file in settings.kubeconfig]
     if not settings.context:
         return [Place(f"c{i}", file, None) for i, file in enumerate(files, start=1)]
-    paired: list[str | None] = (
-        [*files] if len(files) == len(settings.context) else [*(files or [None])] * len(settings.context)
-    )
-    return [
-        Place(f"c{i}", file, context)
-        for i, (file, context) in enumerate(zip(paired, settings.context, strict=True), start=1)
-    ]
+    one_each = len(files) == len(settings.context)
+    shared = files[0] if files else None
+    paired = [(files[i] if one_each else shared, context) for i, context in enumerate(settings.context)]
+    return [Place(f"c{i}", file, context) for i, (file, context) in enumerate(paired, start=1)]
 
 
 def check(settings: Settings) -> None:
