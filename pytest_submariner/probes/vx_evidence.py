@@ -92,7 +92,7 @@ class VxEvidence:
         return self.rule.packets - self.packets_before
 
 
-def find_rules(filters: Iterable[PacketFilter]) -> tuple[SnatRule, ...]:
+def snat_rules(filters: Iterable[PacketFilter]) -> tuple[SnatRule, ...]:
     """Every SNAT rule for 240.0.0.0/8 on vx-submariner, of all backends, in the order they are met."""
     found = []
     for one in filters:

@@ -22,8 +22,8 @@ from pytest_submariner.probes.route import Route, exec_command
 from pytest_submariner.probes.vx_evidence import (
     SnatRule,
     VxEvidence,
-    find_rules,
     read_documents,
+    snat_rules,
     with_counters,
 )
 
@@ -132,15 +132,15 @@ class VxPing:
         """The SNAT rules of a node now; or none, and why its packet filter could not be read."""
         if self._node_exec is None:
             return (), "no way to run commands on nodes was given"
-        from pytest_submariner.nodestate import read_state
+        from pytest_submariner.nodestate.state import read_state
 
         try:
-            state = read_state(self._node_exec(node))
+            state = read_state(self._node_exec(node), ["packet_filters"])
         except SubmarinerError as error:
             return (), str(error)
         if state.packet_filters is None:
             return (), state.unread.get("packet_filters", "no reason was given")
-        return find_rules(state.packet_filters), ""
+        return snat_rules(state.packet_filters), ""
 
     def _converse(self, place: Place, request: _Request, ready: queue.Queue[str | None] | None) -> Documents:
         """The lines of a watcher, proven complete. What it captures can be asked only once, so nothing is retried here."""

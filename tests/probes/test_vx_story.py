@@ -14,8 +14,8 @@ from pytest_submariner.probes.vx_evidence import (
     Frame,
     SnatRule,
     VxEvidence,
-    find_rules,
     read_documents,
+    snat_rules,
     with_counters,
 )
 from pytest_submariner.probes.vx_story import judge, tell
@@ -102,7 +102,7 @@ def test_rules_are_found_in_every_backend() -> None:
     rule = PacketFilterRule("nat", "SUBMARINER-POSTROUTING", TEXT, 5, 420)
     elsewhere = PacketFilterRule("mangle", "SUBMARINER-POSTROUTING", TEXT, 1, 1)
     filters = [PacketFilter((other, elsewhere), backend="legacy"), PacketFilter((other, rule), backend="nft")]
-    assert find_rules(filters) == (SnatRule("nft", TEXT, CNI, 5),)
+    assert snat_rules(filters) == (SnatRule("nft", TEXT, CNI, 5),)
 
 
 def test_counters_belong_to_the_rule_that_takes_effect() -> None:
