@@ -1,7 +1,8 @@
 """A node, a pod on it and a client, in namespaces of their own: what packets do under given iptables rules.
 
 Run as the first process of new user, network and PID namespaces: every one of its children ends with it. Reads one JSON
-order per line, answers with one JSON line: {"restore": text} | {"run": [argv]} | {"dial": [from, source, address, port]}.
+order per line, answers with one JSON line: {"restore": text} | {"run": [argv]} | {"dial": [from, source, address, port, times]},
+which gives one line per time: the source the pod saw and the address it was reached at, or the name of the error.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ with socket.create_server(("", 8080), backlog=64) as server:
 """
 _DIAL = """
 import socket, sys
-source, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
-try:
-    with socket.create_connection((address, port), timeout=2, source_address=(source, 0)) as peer:
-        print(*peer.makefile().read().split())
-except OSError as error:
-    print(type(error).__name__)
+source, address, port, times = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+for _ in range(times):
+    try:
+        with socket.create_connection((address, port), timeout=2, source_address=(source, 0)) as peer:
+            print(peer.makefile().read())
+    except OSError as error:
+        print(type(error).__name__)
 """
 
 
