@@ -77,7 +77,7 @@ def genuine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         file.write_bytes(pem)
     (folder / "tokens.csv").write_text(f'{TOKEN},admin,1,"system:masters"\n')
     store, peer, port = (_free_port() for _ in range(3))
-    etcd = [
+    etcd: list[str | Path] = [
         assets / "etcd",
         f"--data-dir={folder}/etcd",
         f"--listen-client-urls=http://127.0.0.1:{store}",
@@ -85,7 +85,7 @@ def genuine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         f"--listen-peer-urls=http://127.0.0.1:{peer}",
         "--unsafe-no-fsync",
     ]
-    apiserver = [
+    apiserver: list[str | Path] = [
         assets / "kube-apiserver",
         f"--etcd-servers=http://127.0.0.1:{store}",
         f"--secure-port={port}",

@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 if TYPE_CHECKING:
-    from conftest import Server
+    from tests.api.conftest import Server
 
 CASES: dict[str, list[dict[str, Any]]] = yaml.safe_load((Path(__file__).parent / "conformance.yaml").read_text())
-CRDS = [("Plain", {}), ("Split", {"subresources": {"status": {}}})]
+CRDS: list[tuple[str, dict[str, Any]]] = [("Plain", {}), ("Split", {"subresources": {"status": {}}})]
 
 
 class Session:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pytest_submariner.lab.api.kinds import Kind
 from pytest_submariner.lab.api.resources import Resources
 from pytest_submariner.lab.api.status import Object
 
@@ -37,6 +36,5 @@ def bootstrap(resources: Resources, advertise: tuple[str, int] | None) -> None:
 
 
 def _create(resources: Resources, group: str, plural: str, namespace: str, body: Object) -> None:
-    kind = resources.kinds.find(group, "v1", plural)
-    if isinstance(kind, Kind):
-        resources.create(kind, namespace, {"kind": kind.kind, "apiVersion": kind.api_version, **body})
+    kind = resources.kinds.require(group, "v1", plural)
+    resources.create(kind, namespace, {"kind": kind.kind, "apiVersion": kind.api_version, **body})

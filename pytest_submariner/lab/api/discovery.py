@@ -1,16 +1,11 @@
-"""Discovery documents, aggregated and legacy, and the OpenAPI v3 that lets kubectl leave validation to the server."""
+"""Discovery documents, aggregated and legacy: which groups, kinds and verbs there are."""
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any
-
 from pytest_submariner.lab.api.kinds import Kind, KindRegistry
 from pytest_submariner.lab.api.status import Object, PageNotFound
-from pytest_submariner.lab.api.store import encode
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
-_PATCH_QUERY = ("dryRun", "fieldManager", "fieldValidation", "force")
 
 
 def aggregated(kinds: KindRegistry, version: str, *, core: bool) -> tuple[Object, str]:
@@ -115,56 +110,3 @@ def _resources(kinds: KindRegistry, group: str, version: str) -> Object:
             found.append({**part, "kind": sub.kind, "verbs": list(sub.verbs)})
     group_version = f"{group}/{version}" if group else version
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": found}
-
-
-def openapi_index(kinds: KindRegistry) -> Object:
-    """`/openapi/v3`: one document per group version, its hash in the URL so that clients may keep it."""
-    paths = {}
-    for group, versions in kinds.group_versions().items():
-        for version in versions:
-            path = f"apis/{group}/{version}" if group else f"api/{version}"
-            digest = hashlib.sha256(encode(openapi(kinds, path)).encode()).hexdigest()[:32].upper()
-            paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"}
-    return {"paths": paths}
-
-
-def openapi(kinds: KindRegistry, path: str) -> Object:
-    """`/openapi/v3/…`: per kind the parameters of PATCH, which is how kubectl learns that the server validates."""
-    root, *rest = path.split("/")
-    group, version = (
-        ("", rest[0]) if root == "api" and len(rest) == 1 else (rest[0], rest[-1]) if len(rest) == 2 else ("", "")
-    )
-    found = kinds.in_version(group, version)
-    if not found:
-        raise PageNotFound
-    paths, schemas = {}, {}
-    for kind in found:
-        gvk = {"group": kind.group, "version": kind.version, "kind": kind.kind}
-        middle = "namespaces/{namespace}/" if kind.namespaced else ""
-        paths[f"/{path}/{middle}{kind.plural}/{{name}}"] = _openapi_path(gvk)
-        schemas[f"{kind.group or 'core'}.{kind.version}.{kind.kind}"] = {
-            "type": "object",
-            "x-kubernetes-group-version-kind": [gvk],
-        }
-    info = {"title": "Kubernetes", "version": "v1"}
-    return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
-
-
-def _openapi_path(gvk: Object) -> Object:
-    parameters: list[Any] = [
-        {
-            "name": name,
-            "in": "query",
-            "schema": {"type": "boolean" if name == "force" else "string", "uniqueItems": True},
-        }
-        for name in _PATCH_QUERY
-    ]
-    answer = {"200": {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}}
-    return {
-        "patch": {
-            "parameters": parameters,
-            "responses": answer,
-            "x-kubernetes-action": "patch",
-            "x-kubernetes-group-version-kind": gvk,
-        }
-    }

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from pytest_submariner import __version__
-from pytest_submariner.lab.api import discovery
+from pytest_submariner.lab.api import discovery, openapi
 from pytest_submariner.lab.api.kinds import KindRegistry
 from pytest_submariner.lab.api.negotiation import discovery_version
 from pytest_submariner.lab.api.status import PageNotFound, method_not_allowed
 from pytest_submariner.lab.api.store import Object, encode
 
-_OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _HEALTH = {"healthz", "readyz", "livez"}
 _ROOTS = ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
 
@@ -54,7 +53,8 @@ class Documents:
         if request.method not in {"GET", "HEAD"}:
             raise method_not_allowed()
         if parts == ["openapi", "v2"]:
-            return _openapi_v2(request)
+            body, content_type = openapi.version_2(request.headers.get("Accept", ""))
+            return web.Response(body=body, headers={"Content-Type": content_type})
         if self._generation != self.kinds.generation:
             self._kept.clear()
             self._generation = self.kinds.generation
@@ -80,21 +80,11 @@ class Documents:
         if parts == ["version"]:
             return version(), json
         if parts == ["openapi", "v3"]:
-            return discovery.openapi_index(self.kinds), json
+            return openapi.index(self.kinds), json
         if parts[:2] == ["openapi", "v3"]:
-            return discovery.openapi(self.kinds, "/".join(parts[2:])), json
+            return openapi.document(self.kinds, "/".join(parts[2:])), json
         if parts[0] == "openapi":
             raise PageNotFound
         if wanted and parts in (["api"], ["apis"]):
             return discovery.aggregated(self.kinds, wanted, core=parts == ["api"])
         return discovery.legacy(self.kinds, path, host), json
-
-
-def _openapi_v2(request: web.Request) -> web.Response:
-    """No definitions: kubectl asks for it to validate a List, and skips kinds it does not find there."""
-    if "protobuf" not in request.headers.get("Accept", ""):
-        info = {"title": "Kubernetes", "version": "unversioned"}
-        return web.json_response({"swagger": "2.0", "info": info, "paths": {}, "definitions": {}})
-    title = b"\x0a\x0aKubernetes\x12\x0bunversioned"
-    body = b"\x0a\x032.0\x12" + bytes([len(title)]) + title  # Document{1: swagger, 2: Info{1: title, 2: version}}
-    return web.Response(body=body, headers={"Content-Type": _OPENAPI_V2})

@@ -97,14 +97,14 @@ class KindRegistry:
     """The kinds of one server; applying a CRD adds to it."""
 
     _kinds: dict[tuple[str, str, str], Kind] = field(default_factory=dict)
+    _builtin: dict[tuple[str, str, str], Kind] = field(default_factory=dict)
     generation: int = 0
     """Rises with every change, so that discovery documents can be kept until then."""
 
     @classmethod
     def of(cls, kinds: Iterable[Kind]) -> KindRegistry:
-        registry = cls()
-        for kind in kinds:
-            registry.add(kind)
+        registry = cls(_builtin={(k.group, k.version, k.plural): k for k in kinds})
+        registry._kinds.update(registry._builtin)
         return registry
 
     def add(self, kind: Kind) -> None:
@@ -112,11 +112,19 @@ class KindRegistry:
         self.generation += 1
 
     def remove(self, kind: Kind) -> None:
-        if self._kinds.pop((kind.group, kind.version, kind.plural), None):
+        """Forgets the kind; one that was there from the start becomes again what it was."""
+        key = kind.group, kind.version, kind.plural
+        if self._kinds.pop(key, None):
             self.generation += 1
+        if key in self._builtin:
+            self._kinds[key] = self._builtin[key]
 
     def find(self, group: str, version: str, plural: str) -> Kind | None:
         return self._kinds.get((group, version, plural))
+
+    def require(self, group: str, version: str, plural: str) -> Kind:
+        """KeyError when it is not there: for kinds the server itself needs."""
+        return self._kinds[group, version, plural]
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self._kinds.values())

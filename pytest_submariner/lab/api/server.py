@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from pytest_submariner.lab.api import status
-from pytest_submariner.lab.api.addresses import ServiceAddresses
+from pytest_submariner.lab.api.answers import answer
 from pytest_submariner.lab.api.bootstrap import bootstrap
 from pytest_submariner.lab.api.builtin import builtin_kinds
 from pytest_submariner.lab.api.documents import Documents
-from pytest_submariner.lab.api.handler import Handler, answer
+from pytest_submariner.lab.api.handler import Handler
 from pytest_submariner.lab.api.kinds import KindRegistry
 from pytest_submariner.lab.api.pods import NoPods, PodSubresources
 from pytest_submariner.lab.api.resources import Resources
-from pytest_submariner.lab.api.store import encode
+from pytest_submariner.lab.api.writes import Writes
 
 _LONGEST_LINE = 64 * 1024
 """An exec's command travels in the query."""
@@ -46,8 +46,10 @@ class ApiServer:
     ) -> None:
         self.cluster = cluster
         kinds = KindRegistry.of(builtin_kinds())
-        self._resources = Resources(kinds, ServiceAddresses(service_cidr))
-        self._handler = Handler(self._resources, tokens, pods or NoPods(), Documents(kinds))
+        self._resources = Resources(kinds, service_cidr)
+        self._handler = Handler(
+            self._resources, tokens, pods or NoPods(), Documents(kinds), Writes(self._resources, tokens)
+        )
         self._runner: web.AppRunner | None = None
         bootstrap(self._resources, advertise)
 
@@ -95,7 +97,7 @@ class ApiServer:
 
 
 def _refused(refusal: status.StatusError) -> web.Response:
-    response = answer(encode(refusal.body).encode(), refusal.code)
+    response = answer(refusal.body, refusal.code)
     if seconds := (refusal.details or {}).get("retryAfterSeconds"):
         response.headers["Retry-After"] = str(seconds)
     return response

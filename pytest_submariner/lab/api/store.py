@@ -126,8 +126,8 @@ class Store:
     def collection(self, group: str, plural: str) -> Collection:
         return self._collections.setdefault((group, plural), Collection())
 
-    def __iter__(self) -> Iterator[tuple[tuple[str, str], Collection]]:
-        return iter(tuple(self._collections.items()))
+    def __iter__(self) -> Iterator[Collection]:
+        return iter(tuple(self._collections.values()))
 
     def put(self, collection: Collection, data: Object, old: Stored | None) -> Stored:
         """Writes a new object, or a new state of `old`; `data` is the store's from now on."""

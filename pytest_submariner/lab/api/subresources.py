@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pytest_submariner.lab.api import status
 from pytest_submariner.lab.api.humane import selector
 from pytest_submariner.lab.api.kinds import Kind
-from pytest_submariner.lab.api.resources import Resources, now
+from pytest_submariner.lab.api.metadata import now, timestamp
+from pytest_submariner.lab.api.resources import Resources
 from pytest_submariner.lab.api.status import Object
 from pytest_submariner.lab.api.store import Stored
 
@@ -83,7 +84,7 @@ def new_token(tokens: dict[str, str], account: Stored, request: Object) -> Objec
     tokens[token] = f"system:serviceaccount:{meta['namespace']}:{meta['name']}"
     spec = request.get("spec") or {}
     seconds = int(spec.get("expirationSeconds") or _TOKEN_S)
-    expires = (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    expires = timestamp(datetime.now(UTC) + timedelta(seconds=seconds))
     return {
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from pytest_submariner.lab.api.bodies import TRUE
 from pytest_submariner.lab.api.kinds import Kind
 from pytest_submariner.lab.api.lists import ListOptions, as_version, check_version, number
 from pytest_submariner.lab.api.negotiation import Shape
+from pytest_submariner.lab.api.paths import Target
 from pytest_submariner.lab.api.resources import Resources
-from pytest_submariner.lab.api.status import Cause, Object, StatusError, expired
+from pytest_submariner.lab.api.status import Object, StatusError, expired, forbidden_value
 from pytest_submariner.lab.api.store import Event, Stored, encode
 from pytest_submariner.lab.api.table import partial, table
 
@@ -44,33 +46,19 @@ class Watch:
 
     @classmethod
     def of(
-        cls,
-        resources: Resources,
-        kind: Kind,
-        namespace: str | None,
-        request: web.BaseRequest,
-        options: ListOptions,
-        shape: Shape,
+        cls, resources: Resources, target: Target, query: Mapping[str, str], options: ListOptions, shape: Shape
     ) -> Watch:
         """StatusError 400 or 422 for options that do not fit together."""
-        query = request.query
         asked = query.get("sendInitialEvents")
         if asked == "true" and query.get("resourceVersionMatch") != "NotOlderThan":
-            cause = Cause(
-                "FieldValueForbidden",
-                "resourceVersionMatch",
-                "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            )
-            details = {"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause.to_dict()]}
-            text = f'ListOptions.meta.k8s.io "" is invalid: {cause.field}: {cause.message}'
-            raise StatusError(422, "Invalid", text, details)
+            raise _no_version_match()
         return cls(
             resources,
-            kind,
-            namespace,
+            target.kind,
+            target.namespace,
             options,
             shape,
-            bookmarks=query.get("allowWatchBookmarks") in {"true", "1"},
+            bookmarks=query.get("allowWatchBookmarks") in TRUE,
             initial=asked == "true" or (asked is None and not options.version),
             initial_end=asked == "true",
             timeout_s=number(query, "timeoutSeconds") or random.uniform(*_LONG_S),
@@ -154,3 +142,11 @@ class Watch:
 
 def _line(event_type: str, body: bytes) -> bytes:
     return b'{"type":"' + event_type.encode() + b'","object":' + body + b"}\n"
+
+
+def _no_version_match() -> StatusError:
+    why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+    cause = forbidden_value("resourceVersionMatch", why)
+    details = {"group": "meta.k8s.io", "kind": "ListOptions", "causes": [cause.to_dict()]}
+    text = f'ListOptions.meta.k8s.io "" is invalid: {cause.field}: {cause.message}'
+    return StatusError(422, "Invalid", text, details)
