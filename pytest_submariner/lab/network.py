@@ -83,6 +83,8 @@ class Network:
         netns, fabric = ns.new_network()
         try:
             write_sysctls(_NODE_SYSCTLS | {"net.ipv4.ping_group_range": ping_group_range()})
+            # Pods of one node reach each other through the node's IP layer, as with kindnet: packets are filtered there, once.
+            write_sysctls({"net.bridge.bridge-nf-call-iptables": "0"}, optional=True)
             own = netlink.open_socket()
         finally:
             ns.setns(fabric, ns.NEWNET)

@@ -1,4 +1,8 @@
-"""The CNI's work for one pod: a namespace, a veth pair to the node's bridge, an address."""
+"""The CNI's work for one pod: a namespace, a veth pair to the node's bridge, an address.
+
+As with kindnet the node's bridge address is the only neighbour a pod knows: even pods of one node are routed, so Services work on a node
+whether or not bridged frames meet its packet filter.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +50,9 @@ class PodNetworks:
         try:
             write_sysctls(
                 {
+                    # The node forwards between pods on the device they came by, and would tell them to go straight.
+                    "net.ipv4.conf.all.accept_redirects": "0",
+                    "net.ipv4.conf.default.accept_redirects": "0",
                     "net.ipv6.conf.all.disable_ipv6": "1",
                     "net.ipv6.conf.default.disable_ipv6": "1",
                     "net.ipv4.ping_group_range": ping_group_range(),
@@ -70,8 +77,9 @@ class PodNetworks:
             inside = (
                 Batch()
                 .link_up(LO)
-                .address(ETH0, ip, 24)
+                .address(ETH0, ip, 32)
                 .link_up(ETH0)
+                .route(f"{node.cni_ip}/32", device=ETH0)
                 .route("default", device=ETH0, gateway=node.cni_ip)
             )
             if self._permanent_neighbours:
