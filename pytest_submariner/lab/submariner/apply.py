@@ -24,8 +24,10 @@ nothing."""
 class Applier:
     """Programs nodes and remembers what it programmed, so that a second call sends the difference only."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, permanent_neighbours: bool = False) -> None:
+        """`permanent_neighbours`: VXLAN next hops need no ARP."""
         self._network = network
+        self._permanent_neighbours = permanent_neighbours
         self._record: dict[str, NodeState] = {}
         self._damaged: set[str] = set()
         """Nodes where a change was begun and not finished: the record does not tell what is there."""
@@ -77,6 +79,8 @@ class Applier:
     def _program(self, state: NodeState, batch: Batch) -> None:
         try:
             self._network.program(state.node, batch)
+            if self._permanent_neighbours:
+                self._network.program(state.node, plan.neighbours(state))
         except NetlinkError as error:
             raise LabError(f"node {state.node}: the kernel refused a part of Submariner's state: {error}") from error
         self._network.sysctl(state.node, state.sysctls or {})

@@ -63,7 +63,8 @@ def _definition(kind: Kind) -> Object:
 
 
 async def install(api: KubeApi, made: Sequence[Object]) -> None:
-    """Creates the definitions that are missing and returns when the server serves all of them. LabError names those it does not.
+    """Creates the definitions that are missing and returns when the server serves all of them. LabError names those
+    it does not.
 
     Nothing is created where the first kind is served already: the embedded API server has them built in.
     """

@@ -27,6 +27,8 @@ __all__ = ["ApiAccess", "ModelledSubmariner"]
 
 Object = dict[str, Any]
 READY_DEADLINE_S: Final = 30.0
+MANY_NODES: Final = 20
+"""From here on the network's neighbours are permanent, and so are these."""
 
 
 class ModelledSubmariner:
@@ -37,7 +39,7 @@ class ModelledSubmariner:
         self._spec = spec
         self._apis = apis
         self._access = api_access
-        self._applier = Applier(network)
+        self._applier = Applier(network, permanent_neighbours=len(spec.nodes) >= MANY_NODES)
 
     async def install(self) -> None:
         """Objects, pods, node state. Returns when every supported path is programmed, the gateway and route agent

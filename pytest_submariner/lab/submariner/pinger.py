@@ -12,10 +12,12 @@ from typing import Final
 from pytest_submariner.lab.submariner.icmp import IcmpSocket
 from pytest_submariner.lab.submariner.latency import Latency
 
-WARM_UP_S: Final = 2.0
+WARM_UP_S: Final = 10.0
 """Until the first reply, and no longer than this, echoes go out in quick succession and none counts as lost: while a
 lab boots, the path may be programmed a moment after this process starts."""
 WARM_UP_INTERVAL_S: Final = 0.02
+WARM_UP_FACTOR: Final = 1.5
+"""The succession slows down, so that a hundred nodes which wait for a slow boot do not slow it down."""
 _IN_FLIGHT: Final = 128
 """Unanswered echoes remembered per target; a reply that is later than that is nobody's."""
 
@@ -30,6 +32,7 @@ class Health:
     unanswered: int = 0
     next_send: float = 0.0
     warm_until: float = 0.0
+    warm_interval: float = WARM_UP_INTERVAL_S
     in_flight: dict[int, int] = field(default_factory=dict)
     """Sequence -> when sent (ns)."""
 
@@ -71,8 +74,10 @@ class Pinger:
             if health.next_send > now:
                 continue
             is_warming_up = not health.status and now < health.warm_until
-            health.next_send = now + (WARM_UP_INTERVAL_S if is_warming_up else self._interval)
-            if not is_warming_up:
+            health.next_send = now + (min(health.warm_interval, self._interval) if is_warming_up else self._interval)
+            if is_warming_up:
+                health.warm_interval *= WARM_UP_FACTOR
+            else:
                 if health.unanswered > self._max_loss:
                     health.status = "error"
                 health.unanswered += 1

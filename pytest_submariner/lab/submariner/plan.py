@@ -42,6 +42,18 @@ def change(old: NodeState, new: NodeState) -> Batch:
     return batch
 
 
+def neighbours(state: NodeState) -> Batch:
+    """Permanent neighbours for the next hops on VXLAN devices. Every frame an active gateway sends on vx-submariner
+    goes to all of its cluster's nodes, so a large lab's first ARP exchanges are a storm that costs some of them the
+    answer, and a second."""
+    batch = Batch()
+    hops = {(route.device, route.gateway) for route in state.routes or () if route.gateway is not None}
+    for device, ip in sorted(hops):
+        if device in (c.VX_SUBMARINER, c.VXLAN_TUNNEL):
+            batch.neighbour(_INDEX[device], ip, mac_of(ip))
+    return batch
+
+
 def build(state: NodeState) -> Batch:
     """Messages that make `state` where nothing of it exists."""
     return change(NodeState(state.node), state)
