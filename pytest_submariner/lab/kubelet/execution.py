@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from pytest_submariner.errors import LabError
 from pytest_submariner.lab.kubelet import pipes, status
-from pytest_submariner.lab.kubelet.session import Channel, ClientGone, ExecOptions, Session, ignore_size
+from pytest_submariner.lab.kubelet.session import Channel, ClientGone, ExecOptions, Session
 from pytest_submariner.lab.spawner import Process
 
 Start = Callable[[tuple[int, int, int]], Awaitable[Process]]
@@ -32,13 +32,13 @@ async def run(session: Session, options: ExecOptions, cwd: str, start: Start) ->
             return
         stdio.close_child()
         if options.tty:
-            session.on_resize = stdio.resize
+            session.resizes.follow(stdio.resize)
         code = await _converse(session, process, stdio)
         await session.finish(status.exited(options.command, code))
     except ClientGone:
         log.debug("the client of %s left", options.command)
     finally:
-        session.on_resize = ignore_size
+        session.resizes.follow(None)
         stdio.close()
 
 

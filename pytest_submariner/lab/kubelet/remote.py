@@ -80,9 +80,12 @@ class RemoteCommands:
                 400,
                 f"websocket protocols {', '.join(offered) or 'none'} are not known here; known are {', '.join(known)}",
             )
+        transport = request.transport
+        if transport is None:
+            return _Hijacked()
         ws = web.WebSocketResponse(protocols=known, max_msg_size=0, compress=False, timeout=5.0)
         await ws.prepare(request)
-        session = WebSocketSession(ws, options.channels)
+        session = WebSocketSession(ws, transport, options.channels)
         try:
             await session.greet()
             await execution.run(session, options, target.cwd, lambda child: target.exec(options, child))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
@@ -25,6 +28,23 @@ class Channel(IntEnum):
     STDERR = 2
     ERROR = 3
     RESIZE = 4
+
+
+LOOK_AFTER_S = 1.0
+"""A connection that is not read tells nothing of its end; so often we ask the kernel instead."""
+_TCP_ESTABLISHED = 1
+
+
+def has_left(transport: asyncio.BaseTransport) -> bool:
+    """Whether the peer has closed or reset its side, even behind data nobody has read (man 7 tcp, TCP_INFO).
+
+    An end that waits behind more than the socket buffers hold has not arrived, and cannot be seen.
+    """
+    connection = transport.get_extra_info("socket")
+    try:
+        return bool(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _TCP_ESTABLISHED)
+    except OSError:
+        return True
 
 
 class ClientGone(ConnectionError):
@@ -78,18 +98,13 @@ def is_true(query: MultiMapping[str], *names: str) -> bool:
     return any(value.lower() in ("true", "1") for name in names for value in query.getall(name, []))
 
 
-def ignore_size(columns: int, rows: int) -> None:
-    """For sessions without a terminal."""
-
-
 class Session(Protocol):
     """One client of one command."""
 
     gone: asyncio.Event
     """Set when the client is no longer there."""
     stdin: Inbox
-    on_resize: Callable[[int, int], None]
-    """Called with columns and rows when the client's terminal changes."""
+    resizes: Resizes
 
     async def send(self, channel: Channel, data: bytes) -> None:
         """Returns when the connection takes more; ClientGone when there is none."""
@@ -146,3 +161,39 @@ class Inbox:
         if was_full and not self.is_full:
             self._on_room()
         return part
+
+
+class Resizes:
+    """Sizes of the client's terminal: a stream of `{"Width":W,"Height":H}` objects that may be cut anywhere."""
+
+    LIMIT = 4096
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._decoder = json.JSONDecoder()
+        self._size: tuple[int, int] | None = None
+        self._follower: Callable[[int, int], None] | None = None
+
+    def follow(self, follower: Callable[[int, int], None] | None) -> None:
+        """Calls `follower` with columns and rows: the size the client has told already, and later ones."""
+        self._follower = follower
+        if follower is not None and self._size is not None:
+            follower(*self._size)
+
+    def feed(self, data: bytes) -> None:
+        """What is no size is dropped."""
+        self._text = (self._text + data.decode("utf-8", "replace"))[-self.LIMIT :].lstrip()
+        while self._text:
+            try:
+                size, end = self._decoder.raw_decode(self._text)
+            except ValueError:
+                return
+            self._text = self._text[end:].lstrip()
+            with suppress(KeyError, TypeError, ValueError):
+                self._take(int(size["Width"]), int(size["Height"]))
+
+    def _take(self, columns: int, rows: int) -> None:
+        if 0 < columns < 1 << 16 and 0 < rows < 1 << 16:
+            self._size = (columns, rows)
+            if self._follower is not None:
+                self._follower(columns, rows)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 
 from pytest_submariner.lab.kubelet import spdy
-from pytest_submariner.lab.kubelet.session import Channel, ClientGone, Inbox, Status, ignore_size
+from pytest_submariner.lab.kubelet.session import LOOK_AFTER_S, Channel, ClientGone, Inbox, Resizes, Status, has_left
 
 STREAMS_TIMEOUT_S = 30.0
 """How long all streams may take to be opened (the kubelet's streamCreationTimeout)."""
@@ -26,7 +26,7 @@ class SpdySession(asyncio.Protocol):
     ) -> None:
         """`previous` is told of the end of the connection, which its server otherwise counts as open for ever."""
         self.gone = asyncio.Event()
-        self.on_resize: Callable[[int, int], None] = ignore_size
+        self.resizes = Resizes()
         self.stdin = Inbox(on_room=self._resume)
         self._transport = transport
         self._previous = previous
@@ -40,7 +40,6 @@ class SpdySession(asyncio.Protocol):
         self._writer = spdy.FrameWriter()
         self._last_stream = 0
         self._finishing = self._paused = False
-        self._sizes = SizeReader()
 
     async def opened(self) -> None:
         """Returns when the client has opened every stream; TimeoutError, ClientGone."""
@@ -100,6 +99,7 @@ class SpdySession(asyncio.Protocol):
         if self.stdin.is_full and not self._paused:
             self._paused = True
             self._transport.pause_reading()
+            self._look_after()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone.set()
@@ -112,6 +112,14 @@ class SpdySession(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable.set()
+
+    def _look_after(self) -> None:
+        if not self._paused or self.gone.is_set():
+            return
+        if has_left(self._transport):
+            self._transport.abort()
+        else:
+            asyncio.get_running_loop().call_later(LOOK_AFTER_S, self._look_after)
 
     def _resume(self) -> None:
         if self._paused and not self.gone.is_set():
@@ -162,31 +170,4 @@ class SpdySession(asyncio.Protocol):
             if fin:
                 self.stdin.end()
         elif channel is Channel.RESIZE:
-            for columns, rows in self._sizes.feed(data):
-                self.on_resize(columns, rows)
-
-
-class SizeReader:
-    """Terminal sizes out of a stream of `{"Width":W,"Height":H}` objects that may be cut anywhere."""
-
-    LIMIT = 4096
-
-    def __init__(self) -> None:
-        self._text = ""
-        self._decoder = json.JSONDecoder()
-
-    def feed(self, data: bytes) -> list[tuple[int, int]]:
-        """(columns, rows) of every object complete now; what is no size is dropped."""
-        self._text = (self._text + data.decode("utf-8", "replace"))[-self.LIMIT :].lstrip()
-        sizes = []
-        while self._text:
-            try:
-                size, end = self._decoder.raw_decode(self._text)
-            except ValueError:
-                break
-            self._text = self._text[end:].lstrip()
-            with suppress(KeyError, TypeError, ValueError):
-                columns, rows = int(size["Width"]), int(size["Height"])
-                if 0 < columns < 1 << 16 and 0 < rows < 1 << 16:
-                    sizes.append((columns, rows))
-        return sizes
+            self.resizes.feed(data)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Collection
+from contextlib import suppress
 
 from aiohttp import WSMsgType, web
 
-from pytest_submariner.lab.kubelet.session import Channel, ClientGone, Inbox, Status, ignore_size
-from pytest_submariner.lab.kubelet.spdysession import SizeReader
+from pytest_submariner.lab.kubelet.session import LOOK_AFTER_S, Channel, ClientGone, Inbox, Resizes, Status, has_left
 
 V4, V5 = "v4.channel.k8s.io", "v5.channel.k8s.io"
 CLOSE = 255
@@ -20,15 +20,17 @@ CLOSE_TIMEOUT_S = 5.0
 class WebSocketSession:
     """Every message begins with the channel's number. Implements `session.Session`."""
 
-    def __init__(self, ws: web.WebSocketResponse, channels: Collection[Channel]) -> None:
-        """`ws` is prepared."""
+    def __init__(
+        self, ws: web.WebSocketResponse, transport: asyncio.BaseTransport, channels: Collection[Channel]
+    ) -> None:
+        """`ws` is prepared; `transport` is what it goes over."""
         self.gone = asyncio.Event()
-        self.on_resize: Callable[[int, int], None] = ignore_size
+        self.resizes = Resizes()
         self._room = asyncio.Event()
         self.stdin = Inbox(on_room=self._room.set)
         self._ws = ws
+        self._transport = transport
         self._channels = frozenset(channels)
-        self._sizes = SizeReader()
         self._receiving = asyncio.create_task(self._receive())
 
     async def greet(self) -> None:
@@ -61,18 +63,27 @@ class WebSocketSession:
                 data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
                 if isinstance(data, bytes) and data:
                     self._take(data[0], data[1:])
-                while self.stdin.is_full:
-                    self._room.clear()
-                    await self._room.wait()
+                if not await self._has_room():
+                    return
         finally:
             self._lost()
+
+    async def _has_room(self) -> bool:
+        """Returns when there is room for more input; False when the client left meanwhile."""
+        while self.stdin.is_full:
+            self._room.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._room.wait(), LOOK_AFTER_S)
+                continue
+            if has_left(self._transport):
+                return False
+        return True
 
     def _take(self, channel: int, data: bytes) -> None:
         if channel == Channel.STDIN:
             self.stdin.put(data)
         elif channel == Channel.RESIZE:
-            for columns, rows in self._sizes.feed(data):
-                self.on_resize(columns, rows)
+            self.resizes.feed(data)
         elif channel == CLOSE and data[:1] == bytes((Channel.STDIN,)) and self._ws.ws_protocol == V5:
             self.stdin.end()
 
