@@ -15,7 +15,7 @@ from pytest_submariner.model.finding import Finding
 from pytest_submariner.model.path import Kind, PathCase, Protocol
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.verdict import Expectation, Outcome, Verdict
-from pytest_submariner.report.text import KINDS, failure, pair, parse, route, side, source_address, title
+from pytest_submariner.report.text import KINDS, pair, parse, route, side, source_address, title
 
 if TYPE_CHECKING:
     import pytest
@@ -95,7 +95,8 @@ def describe(path_id: str, references: Iterable[str] = ()) -> None:
     An id of another grammar gets the id as its title only."""
     dynamic = _dynamic()
     case = parse(path_id)
-    dynamic.parameter("path", _Plain(path_id), excluded=True)
+    # Not excluded from history: the suites' own parameter has this name, and whichever comes first decides for both.
+    dynamic.parameter("path", _Plain(path_id))
     if case is None:
         dynamic.title(path_id)
         return
@@ -155,8 +156,6 @@ def record(result: PathResult, findings: Sequence[Finding] = (), references: Ite
         _step(text, None if good else seen)
     for finding in findings:
         _finding(finding)
-    if result.evidence or result.command:
-        allure.attach(failure(result, findings), "what was measured", allure.attachment_type.TEXT)
     if result.extra:
         body = json.dumps(result.extra, indent=1, ensure_ascii=False, default=str)
         allure.attach(body, "details", allure.attachment_type.JSON)
@@ -202,6 +201,8 @@ def steps(result: PathResult) -> list[tuple[str, bool]]:
         by_design = result.expected is Expectation.BY_DESIGN
         judged = "not judged by whether it answers" if by_design else f"expected {result.expected.value}"
         said.append((f"Verdict: {result.verdict.word}: {result.verdict.meaning} ({judged})", True))
+        if result.command:
+            said.append((f"By hand: {result.command}", True))
     elif all(good for _, good in said):
         said.append((f"Verdict: {result.verdict.word}: {result.verdict.meaning}", False))
     return said

@@ -241,7 +241,7 @@ def _skips(recorder: Recorder) -> Iterator[Line]:
 
 
 def _retries(recorder: Recorder) -> Iterator[Line]:
-    late = [r for r in recorder.results if r.attempts > 1 and r.verdict.outcome is Outcome.PASSED]
+    late = [r for r in recorder.results if r.attempts > 1 and r.verdict is Verdict.OK]
     if late:
         some = ", ".join(f"{r.id} ({r.attempts})" for r in late[:3]) + (", …" if len(late) > 3 else "")
         yield (Span(f"{count(len(late), 'path')} answered only at a later attempt: {some}"),)

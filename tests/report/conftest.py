@@ -212,6 +212,7 @@ def _like(result: PathResult, path_id: str, verdict: Verdict, detail: str, *, se
 
 
 ITEMS = """
+import pytest
 from pytest_submariner.model.finding import Evidence, EvidenceKind, Finding
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.errors import PathFailed
@@ -230,6 +231,15 @@ def test_blocked(request):
 
 def test_story():
     allure.record(STORY)
+
+@pytest.mark.parametrize("path", ["pod.gw.c1--pod.gw.c2--tcp", "pod.gw.c1--pod.gw.c2--udp"])
+def test_skipped(path, skipping):
+    pass
+
+@pytest.fixture
+def skipping(path):
+    allure.record(PathResult.from_dict({{**STORY.to_dict(), "id": path, "verdict": "skipped"}}))
+    pytest.skip("no second node")
 
 def test_many():
     allure.record_many([BLOCKED, BLOCKED], [FINDING])
@@ -261,5 +271,5 @@ def allure_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     environ = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     done = subprocess.run(argv, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
-    assert "1 failed, 4 passed" in done.stdout, done.stdout + done.stderr
+    assert "1 failed, 4 passed, 2 skipped" in done.stdout, done.stdout + done.stderr
     return folder / "results"
