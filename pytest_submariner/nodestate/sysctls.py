@@ -1,0 +1,33 @@
+"""Kernel settings by dotted name, read below /proc/sys without a program of their own."""
+
+from __future__ import annotations
+
+from pytest_submariner.nodestate.section import Section, Unreadable
+
+_PER_DEVICE = ("forwarding", "rp_filter", "send_redirects", "accept_local", "src_valid_mark")
+_GLOBAL = ("ip_forward", "tcp_mtu_probing", "tcp_base_mss")
+_ROOT = "/proc/sys/"
+# A device may vanish while it is read: what was printed counts, not grep's exit status.
+SYSCTLS = "sh -c '" + (
+    "grep -H . "
+    + " ".join(f"{_ROOT}net/ipv4/conf/*/{key}" for key in _PER_DEVICE)
+    + " "
+    + " ".join(f"{_ROOT}net/ipv4/{key}" for key in _GLOBAL)
+    + " 2>/dev/null; [ -r /proc/sys/net/ipv4/ip_forward ]'"
+)
+
+
+def sysctls(section: Section) -> dict[str, str]:
+    """`net.ipv4.conf.cni0.rp_filter` -> `2`. A dot in a device's name is written as a slash, as sysctl(8) does."""
+    if section.error:
+        raise Unreadable(section.error)
+    found: dict[str, str] = {}
+    for line in section.text.splitlines():
+        path, separator, value = line.partition(":")
+        if separator and path.startswith(_ROOT):
+            found[_dotted(path.removeprefix(_ROOT))] = value.strip()
+    return found
+
+
+def _dotted(path: str) -> str:
+    return ".".join(part.replace(".", "/") for part in path.split("/"))
