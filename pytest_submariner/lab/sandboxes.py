@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -23,7 +24,6 @@ LD_LIBRARY_PATH={_PYTHON_PREFIX}/lib${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} exec
 """
 _OLD_ROOT: Final = "/old-root"
 _OWN = frozenset({"proc", "sys", "dev", "run", "tmp", "lost+found"})
-_READ_ONLY = "the host's folders are read-only here; use a path below /run, /tmp or a new top-level folder"
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun")
 
 
@@ -131,6 +131,7 @@ def _bind(target: str, source: str, *, read_only: bool = True) -> None:
         if not Path(target).is_dir():
             _directory(target)
     elif not Path(target).exists():
+        _make_room(Path(target))
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         Path(target).touch()
     ns.mount(origin, target, flags=ns.MS_BIND | ns.MS_REC)
@@ -139,34 +140,58 @@ def _bind(target: str, source: str, *, read_only: bool = True) -> None:
 
 
 def _directory(target: str) -> None:
-    """Made where the sandbox may write; where the host has the directory already, it is covered by an empty one."""
+    """Where the host has the directory already, it is covered by an empty one."""
     place = Path(target)
     if place.is_dir():
         ns.mount("tmpfs", place, "tmpfs", ns.MS_NOSUID, "mode=777")
         return
-    try:
-        place.mkdir(parents=True)
-    except OSError as error:
-        raise OSError(error.errno, f"{target} cannot be made: {_READ_ONLY}") from error
+    _make_room(place)
+    place.mkdir(parents=True)
     place.chmod(0o777)
 
 
 def _file(path: Path, content: bytes) -> None:
-    """Written where the sandbox may write; a file of the host is covered by a bind mount."""
+    """Where the host has the file already, it is covered by a bind mount."""
     path = Path(os.path.realpath(path))  # /etc/resolv.conf is often a link into the host's /run, which is not here
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        path.chmod(0o666)
-    except OSError as error:
-        if not path.exists():
-            raise OSError(error.errno, f"{path} cannot be made: {_READ_ONLY}") from error
+    if path.exists() and not os.access(path, os.W_OK):
         covers = Path("/run/lab-files")
         covers.mkdir(exist_ok=True)
         cover = covers / str(path).strip("/").replace("/", "_")
         cover.write_bytes(content)
         cover.chmod(0o644)
         ns.mount(str(cover), path, flags=ns.MS_BIND)
+        return
+    _make_room(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(0o666)
+
+
+def _make_room(place: Path) -> None:
+    """Lets `place` be created: the folder of the host it falls into, read-only here, gives way to a copy that has the same entries."""
+    folder = place.parent
+    while not folder.is_dir():
+        folder = folder.parent
+    if os.access(folder, os.W_OK):
+        return
+    if folder.parts[1:2] and folder.parts[1] in ("proc", "sys"):
+        raise OSError(errno.EPERM, f"{place} cannot be made: {folder} is the kernel's")
+    names = os.listdir(folder)
+    below = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        ns.mount("tmpfs", folder, "tmpfs", ns.MS_NOSUID, "mode=755")
+        for name in names:
+            origin, copy = f"/proc/self/fd/{below}/{name}", folder / name
+            if os.path.islink(origin):
+                copy.symlink_to(os.readlink(origin))
+                continue
+            if os.path.isdir(origin):
+                copy.mkdir()
+            else:
+                copy.touch()
+            ns.mount(origin, copy, flags=ns.MS_BIND | ns.MS_REC)
+    finally:
+        os.close(below)
 
 
 def processes_in(mount_namespace: int) -> list[int]:
