@@ -211,7 +211,7 @@ async def test_client_that_leaves_behind_unread_input_is_noticed(world: World) -
         peer.writer.write(spdy.FrameWriter.data(3, bytes(3 * STDIN_LIMIT)))
         await peer.writer.drain()
         await world.api.until(lambda: len(world.spawner.alive()) == 2)
-        peer.writer.close()
+        peer.writer.transport.abort()
         await world.api.until(lambda: len(world.spawner.alive()) == 1, 5)
 
 
