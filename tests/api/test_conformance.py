@@ -4,49 +4,33 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.error
-import urllib.request
-import uuid
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
-
-if TYPE_CHECKING:
-    from tests.api.conftest import Server
+from api_servers import Server
 
 CASES: dict[str, list[dict[str, Any]]] = yaml.safe_load((Path(__file__).parent / "conformance.yaml").read_text())
 CRDS: list[tuple[str, dict[str, Any]]] = [("Plain", {}), ("Split", {"subresources": {"status": {}}})]
 
 
-class Session:
+class Case:
     """Sends one case's steps and keeps what they save."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, namespace: str) -> None:
         self.server = server
-        self.saved: dict[str, str] = {}
+        self.saved = {"ns": namespace}
 
-    def send(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> tuple[int, Any]:
-        data = None if body is None else body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        headers = {
-            "Authorization": f"Bearer {self.server.token}",
-            **({"Content-Type": content_type} if data is not None else {}),
-        }
-        request = urllib.request.Request(self.server.url + path, data=data, method=method, headers=headers)
-        try:
-            with urllib.request.urlopen(request, context=self.server.tls(), timeout=10) as answer:
-                return answer.status, _decoded(answer.read())
-        except urllib.error.HTTPError as answer:
-            return answer.code, _decoded(answer.read())
-
-    def step(self, step: dict[str, Any]) -> None:
+    def run(self, step: dict[str, Any]) -> None:
         step = self.filled(step)
         method, path = step["do"].split(" ", 1)
-        code, body = self.send(method, path, step.get("body"), step.get("type", "application/json"))
+        code, body = self.server.ask(method, path, step.get("body"), media_type=step.get("type", "application/json"))
         shown = f"{step['do']}\n{json.dumps(body, indent=1)[:3000]}"
         assert code == step.get("code", 200), shown
-        problems = list(_differences(step.get("has", {}), body, ""))
+        problems = list(differences(step.get("has", {}), body, ""))
         assert not problems, "\n".join(problems) + "\n" + shown
         for name, where in step.get("save", {}).items():
             value = body
@@ -66,15 +50,8 @@ class Session:
         return value
 
 
-def _decoded(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return body.decode().strip()
-
-
-def _differences(wanted: Any, got: Any, path: str) -> Any:
-    """One line per difference."""
+def differences(wanted: Any, got: Any, path: str) -> Iterator[str]:
+    """One line per difference; the rules are at the top of the table."""
     if isinstance(wanted, dict):
         if not isinstance(got, dict):
             yield f"{path}: {got!r} is not an object"
@@ -86,13 +63,13 @@ def _differences(wanted: Any, got: Any, path: str) -> Any:
             elif key not in got:
                 yield f"{path}.{key}: is missing"
             else:
-                yield from _differences(inner, got[key], f"{path}.{key}")
+                yield from differences(inner, got[key], f"{path}.{key}")
     elif isinstance(wanted, list):
         if not isinstance(got, list) or len(got) != len(wanted):
             yield f"{path}: {got!r} does not have {len(wanted)} elements"
             return
         for i, (inner, have) in enumerate(zip(wanted, got, strict=True)):
-            yield from _differences(inner, have, f"{path}[{i}]")
+            yield from differences(inner, have, f"{path}[{i}]")
     elif isinstance(wanted, str) and wanted.startswith("~"):
         if not re.search(wanted[1:], str(got)):
             yield f"{path}: {got!r} does not match {wanted[1:]!r}"
@@ -100,7 +77,7 @@ def _differences(wanted: Any, got: Any, path: str) -> Any:
         yield f"{path}: {got!r} instead of {wanted!r}"
 
 
-def _crd(kind: str, version: dict[str, Any]) -> dict[str, Any]:
+def crd(kind: str, version: dict[str, Any]) -> dict[str, Any]:
     schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
     names = {"kind": kind, "plural": f"{kind.lower()}s", "singular": kind.lower(), "listKind": f"{kind}List"}
     return {
@@ -118,24 +95,18 @@ def _crd(kind: str, version: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def with_crds(server: Server) -> Server:
-    session = Session(server)
     for kind, version in CRDS:
-        code, body = session.send(
-            "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", _crd(kind, version)
-        )
+        code, body = server.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd(kind, version))
         assert code == 201, body
-    for kind, _ in CRDS:
-        for _ in range(100):
-            if session.send("GET", f"/apis/conformance.example/v1/{kind.lower()}s")[0] == 200:
-                break
+        end = time.monotonic() + 10
+        while server.ask("GET", f"/apis/conformance.example/v1/{kind.lower()}s")[0] != 200:
+            assert time.monotonic() < end, f"{kind} is not served"
+            time.sleep(0.05)
     return server
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_answers_as_a_kube_apiserver(with_crds: Server, case: str) -> None:
-    session = Session(with_crds)
-    name = f"conf-{uuid.uuid4().hex[:8]}"
-    assert session.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}})[0] == 201
-    session.saved["ns"] = name
+def test_answers_as_a_kube_apiserver(with_crds: Server, namespace: str, case: str) -> None:
+    run = Case(with_crds, namespace)
     for step in CASES[case]:
-        session.step(step)
+        run.run(step)

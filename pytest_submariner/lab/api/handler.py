@@ -73,7 +73,8 @@ class Handler:
 
     @staticmethod
     def _is_watch(request: web.Request, target: Target) -> bool:
-        return not target.subresource and (target.watch or request.query.get("watch") in TRUE)
+        """Of one object only by the old `/watch/` path: a genuine server does not look at `watch` when there is a name."""
+        return not target.subresource and (target.watch or (not target.name and request.query.get("watch") in TRUE))
 
     def _get(self, request: web.Request, target: Target) -> web.Response:
         if target.subresource not in {"", "status", "scale"}:
