@@ -94,6 +94,10 @@ def select(session: pytest.Session) -> None:
     check_inputs(ours.settings)
     if (why := items.unreachable(ours)) is not None:
         raise pytest.UsageError(why)
+    if ours.settings.lab is not None and not (ours.settings.plan or session.config.option.collectonly):
+        from pytest_submariner.providers.lab import check
+
+        check(ours.settings, ours.settings.lab)
 
 
 def plan_instead(session: pytest.Session) -> bool | None:

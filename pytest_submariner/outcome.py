@@ -72,7 +72,7 @@ def skips() -> Iterator[None]:
     try:
         yield
     except (RequirementUnmet, LabUnavailable) as reason:
-        pytest.skip(str(reason))
+        raise pytest.skip.Exception(str(reason)) from reason
 
 
 def record_unasked(session: Session, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
@@ -88,14 +88,33 @@ def record_unasked(session: Session, item: pytest.Item, call: pytest.CallInfo[No
     record(session, item, PathResult(case.id, _expected(case), verdict, detail=reason))
 
 
-def mark_report(report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
-    """pytest calls every exception in a test's body a failure; when it means that we could not tell, `status` calls it an error."""
-    if (
-        call.when == "call"
-        and report.failed
-        and call.excinfo is not None
-        and isinstance(call.excinfo.value, SubmarinerError)
-    ):
+def shorten(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
+    """An error of a set-up is the same for every item that needs the clusters, and where our own code found out is nobody's
+    concern: one line each, unless --tb asks for more. To be called before pytest formats the traceback, which takes its time."""
+    if call.excinfo is None or call.when != "setup" or item.config.option.tbstyle != "auto":
+        return False
+    error, traceback = call.excinfo.value, call.excinfo.tb
+    if not isinstance(error, SubmarinerError):
+        return False
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    call.excinfo = pytest.ExceptionInfo.from_exc_info((type(error), error, traceback))
+    return True
+
+
+def mark_report(report: pytest.TestReport, call: pytest.CallInfo[None], *, brief: bool) -> None:
+    """Say things as they are meant: pytest calls every exception in a test's body a failure, and when it means that we could not tell,
+    `status` calls it an error; a skip is the item's, not that of the line here which raised it."""
+    if call.excinfo is None:
+        return
+    if report.skipped and isinstance(call.excinfo.value.__cause__, SubmarinerError):
+        file, line, _ = report.location
+        report.longrepr = (file, (line or 0) + 1, f"Skipped: {call.excinfo.value.__cause__}")
+    if not report.failed or not isinstance(call.excinfo.value, SubmarinerError):
+        return
+    if brief:
+        report.longrepr = call.excinfo.getrepr(style="value")
+    elif call.when == "call":
         setattr(report, NOT_TOLD, True)
 
 

@@ -102,8 +102,9 @@ def pytest_runtest_makereport(
     session = _session(item.config)
     if session is not None:
         outcome.record_unasked(session, item, call)
+    brief = outcome.shorten(item, call)
     report = yield
-    outcome.mark_report(report, call)
+    outcome.mark_report(report, call, brief=brief)
     xdist.attach(item, report)
     return report
 

@@ -71,7 +71,7 @@ class Session:
     def world(self) -> World:
         """Find or make the clusters, once. What went wrong is raised again for every later item, at no further cost."""
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)  # or it grows with every item
         if self._world is None:
             try:
                 self._world = self.exchange.world(self._find) if is_worker(self.config) else self._find()

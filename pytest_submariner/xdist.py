@@ -116,7 +116,7 @@ def invite(node: Any, session: Session) -> None:
 def attach(item: pytest.Item, report: pytest.TestReport) -> None:
     """Results travel with the report of their item, so that those of a worker which dies later are not lost."""
     if is_worker(item.config) and (recorded := item.stash.get(RECORDED, [])):
-        setattr(report, ATTACHED, [result.to_dict() for result in recorded])
+        setattr(report, ATTACHED, _plain([result.to_dict() for result in recorded]))
         recorded.clear()
 
 
@@ -133,11 +133,13 @@ def detach(report: pytest.TestReport) -> None:
 
 def hand_in(config: Any, session: Session) -> None:
     """The rest of what a worker found out: topology, timings, causes, whether anything was measured."""
-    config.workeroutput[INPUT] = {
-        "recorder": session.recorder.to_dict(),
-        "asked": session.asked,
-        "answers": session.answers,
-    }
+    told = {"recorder": session.recorder.to_dict(), "asked": session.asked, "answers": session.answers}
+    config.workeroutput[INPUT] = _plain(told)
+
+
+def _plain(data: Any) -> Any:
+    """execnet takes no enums, nor other relatives of plain types, which JSON does."""
+    return json.loads(json.dumps(data))
 
 
 def collect(node: Any, session: Session) -> None:

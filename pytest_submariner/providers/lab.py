@@ -9,10 +9,11 @@ import time
 from typing import Any
 
 from pytest_submariner.errors import LabError, LabUnavailable
+from pytest_submariner.options import OPTIONS
 from pytest_submariner.providers.base import Run, World
 from pytest_submariner.providers.contexts import Place
 from pytest_submariner.providers.kubeconfig import find_topology
-from pytest_submariner.settings import Settings
+from pytest_submariner.settings import Settings, nearest, refuse
 
 UNAVAILABLE = 3
 """Exit status of `submariner-lab` when this machine cannot run a lab; its last line says what is missing."""
@@ -59,14 +60,20 @@ class LabProvider:
         return _described(_json("up", "--json", "--name", self.lab_name, *owner, deadline_s=BOOT_DEADLINE_S), "up")
 
     def _attach(self, name: str) -> dict[str, Any]:
-        labs = running_labs()
-        for lab in labs:
+        for lab in running_labs():
             if lab["name"] == name:
                 return lab
-        names = ", ".join(lab["name"] for lab in labs) or "none"
-        raise LabError(
-            f"--submariner-lab {name}: no such lab is running (running: {names}); boot it with submariner-lab up --name {name}"
-        )
+        raise LabError(f"--submariner-lab {name}: no such lab is running; boot it with submariner-lab up --name {name}")
+
+
+def check(settings: Settings, name: str) -> None:
+    """`pytest.UsageError` (exit 4) when the lab to attach to is not there. Looks at its files only."""
+    from pytest_submariner.lab.state import LabState
+
+    running = [state.name for state in LabState.running()]
+    if name not in running:
+        why = f"is not a running lab (running: {', '.join(running) or 'none'}); boot it with submariner-lab up --name {name}"
+        raise refuse(OPTIONS["lab"], name, settings.source("lab"), why + nearest(name, running))
 
 
 def running_labs() -> list[dict[str, Any]]:

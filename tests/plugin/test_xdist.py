@@ -25,6 +25,7 @@ def test_the_world_is_found_once_and_results_come_together(fake: Fake) -> None:
         "-n3", "--submariner-results=results.json", "--dist=load", "--maxschedchunk=1"
     )
     assert run.parseoutcomes() == {"passed": 2, "failed": 1}
+    assert "Error" not in run.stderr.str()
     assert len(fake.logged("topology")) == 1
     assert len(fake.logged("close")) == len({line.split()[0] for line in fake.logged("close")})
     assert {path: r["verdict"] for path, r in results(fake).items()} == {
@@ -32,7 +33,7 @@ def test_the_world_is_found_once_and_results_come_together(fake: Fake) -> None:
         "pod.gw.c1--pod.ngw.c2--tcp": "ok",
         "pod.ngw.c1--pod.gw.c2--tcp": "ok",
     }
-    run.stdout.fnmatch_lines(["*= submariner =*", "*3 paths: 2 ok, 1 blocked*"])
+    run.stdout.fnmatch_lines(["*= submariner =*", "c1 is c1*", "*3 paths: 2 ok, 1 blocked*"])
 
 
 def test_nothing_measured_is_exit_1(fake: Fake) -> None:
@@ -118,6 +119,8 @@ def test_a_world_that_is_not_there_is_tried_once(
     assert run.ret == 1
     assert (fake.pytester.path / "tries.txt").read_text() == "tried\n"
     run.stdout.fnmatch_lines(["*no such luck"])
+    assert "Traceback" not in run.stdout.str()
+    assert len(run.outlines) < 60
 
 
 def test_nothing_is_left_in_the_temporary_folder(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
