@@ -63,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
         "--submariner", default="modelled", help=f"Submariner: {', '.join(specs.SUBMARINERS)} (default: %(default)s)"
     )
     up.add_argument(
+        "--agents-dir", metavar="DIR", help="With agents: folder of submariner-gateway and submariner-route-agent"
+    )
+    up.add_argument(
         "--api-port",
         type=int,
         help="Port of the first cluster's API on 127.0.0.1; the next clusters take the next ones (default: any free)",
@@ -118,6 +121,7 @@ def _up(arguments: argparse.Namespace) -> int:
         profile=arguments.profile,
         control_plane=arguments.control_plane,
         submariner=arguments.submariner,
+        agents_dir=arguments.agents_dir,
     )
     description = launch(spec, owner=arguments.owner_pid, api_port=arguments.api_port)
     if arguments.json:

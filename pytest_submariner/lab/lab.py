@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -29,7 +30,8 @@ from pytest_submariner.lab.spawner import ProcessSpec, Sandbox, Spawner
 from pytest_submariner.lab.spec import UNDERLAY_GATEWAY, ClusterSpec, LabSpec
 from pytest_submariner.lab.sshd import INSIDE, SshAccess, account_files
 from pytest_submariner.lab.state import LabState
-from pytest_submariner.lab.submariner.modelled import ApiAccess, ModelledSubmariner
+from pytest_submariner.lab.submariner.access import ApiAccess, Submariner
+from pytest_submariner.lab.submariner.modelled import ModelledSubmariner
 
 _APPS = {"gateway": "submariner-gateway", "route-agent": "submariner-routeagent"}
 
@@ -57,7 +59,6 @@ class Lab:
         self._ssh = SshAccess(state.folder, listeners.ssh, self._network, spawner)
         self._control_plane = self._make_control_plane()
         self._clusters: dict[str, _Cluster] = {}
-        self._submariner: ModelledSubmariner | None = None
         self.timings: dict[str, float] = {}
 
     @asynccontextmanager
@@ -79,10 +80,7 @@ class Lab:
             self._ssh.configure(self._credentials)
             self._ssh.start()
         async with self._timed("submariner_s"):
-            apis = {name: cluster.api for name, cluster in self._clusters.items()}
-            access = ApiAccess(self._credentials.token, self._credentials.authority.ca_pem, self._inside_urls())
-            self._submariner = ModelledSubmariner(self.spec, apis, self._network, access)
-            await self._submariner.install()
+            await self._make_submariner().install()
         kubeconfig = self._credentials.kubeconfig(self.spec, self._listeners.ports())
         self._state.write("kubeconfig", yaml.safe_dump(kubeconfig, sort_keys=False))
 
@@ -97,6 +95,15 @@ class Lab:
         controllers = Controllers(spec, api, self._network)
         self._clusters[spec.name] = _Cluster(spec, api, kubelet, controllers)
         return ClusterParts(spec, kubelet)
+
+    def _make_submariner(self) -> Submariner:
+        apis = {name: cluster.api for name, cluster in self._clusters.items()}
+        access = ApiAccess(self._credentials.token, self._credentials.authority.ca_pem, self._inside_urls())
+        if self.spec.agents_dir is not None:
+            from pytest_submariner.lab.submariner.agents import AgentsSubmariner
+
+            return AgentsSubmariner(self.spec, apis, self._network, access, Path(self.spec.agents_dir))
+        return ModelledSubmariner(self.spec, apis, self._network, access)
 
     def _make_control_plane(self) -> ControlPlane:
         if self.spec.control_plane == "kube":

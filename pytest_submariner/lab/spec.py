@@ -18,7 +18,7 @@ MAX_NODES = 250
 CABLES = ("vxlan",)
 PROFILES = ("default", "issue-3134")
 CONTROL_PLANES = ("embedded", "kube")
-SUBMARINERS = ("modelled",)
+SUBMARINERS = ("modelled", "agents")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -64,6 +64,8 @@ class LabSpec:
     profile: str = "default"
     control_plane: str = "embedded"
     submariner: str = "modelled"
+    agents_dir: str | None = None
+    """Only with agents: the folder with their binaries."""
 
     @property
     def nodes(self) -> tuple[NodeSpec, ...]:
@@ -95,6 +97,7 @@ class LabSpec:
         profile: str = "default",
         control_plane: str = "embedded",
         submariner: str = "modelled",
+        agents_dir: str | None = None,
     ) -> LabSpec:
         """LabError names the value that does not fit and what does."""
         if not _NAME.fullmatch(name):
@@ -112,8 +115,14 @@ class LabSpec:
         ):
             if value not in allowed:
                 raise LabError(f"{option} {value!r}: this lab knows {', '.join(allowed)}")
+        if submariner == "agents" and agents_dir is None:
+            raise LabError(
+                "--submariner agents needs --agents-dir: a folder with submariner-gateway and submariner-route-agent"
+            )
+        if submariner != "agents" and agents_dir is not None:
+            raise LabError(f"--agents-dir {agents_dir} goes with --submariner agents only")
         made = tuple(_cluster(i, gateways, workers) for i in range(1, clusters + 1))
-        return cls(name, made, cable, profile, control_plane, submariner)
+        return cls(name, made, cable, profile, control_plane, submariner, agents_dir)
 
 
 def _between(option: str, value: int, low: int, high: int) -> None:

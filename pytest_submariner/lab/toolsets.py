@@ -64,6 +64,11 @@ TOOLSETS_BY_NAME: Final = {
 }
 
 
+def register(toolset: Toolset) -> None:
+    """Makes one more image name known to this lab."""
+    TOOLSETS_BY_NAME[toolset.name] = toolset
+
+
 def repository(image: str) -> str:
     """The last word of an image's name: `quay.io/submariner/nettest:0.19` and `nettest@sha256:…` are both `nettest`."""
     return image.partition("@")[0].rpartition("/")[2].partition(":")[0]

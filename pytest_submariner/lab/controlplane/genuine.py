@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Final
 import aiohttp
 
 from pytest_submariner.errors import LabError, LabUnavailable
+from pytest_submariner.lab.binaries import check_starts
 from pytest_submariner.lab.controlplane.base import ClusterParts
 from pytest_submariner.lab.credentials import ADMIN, Credentials, write_private
 from pytest_submariner.lab.kubelet.server import KubeletServer
@@ -45,17 +45,8 @@ def find_binary(name: str) -> str:
         raise LabUnavailable(
             f"--control-plane kube needs {name}: it is neither in {where} nor on PATH; get it from {source}"
         )
-    check_runs(found, "--version")
+    check_starts(Path(found), "--control-plane kube", "--version")
     return str(Path(found).resolve())
-
-
-def check_runs(path: str, *arguments: str) -> str:
-    """What `path ARGUMENTS` says; LabUnavailable when it cannot be executed here (wrong architecture, no permission, not a program)."""
-    try:
-        done = subprocess.run([path, *arguments], capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise LabUnavailable(f"{path} does not start here: {error}") from error
-    return (done.stdout or done.stderr).strip()
 
 
 @dataclass

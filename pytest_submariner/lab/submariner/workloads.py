@@ -43,7 +43,8 @@ def gateway_daemonset(cluster: ClusterSpec, cable: str) -> Object:
         "image": IMAGE,
         "command": [PYTHON_CALL, GATEWAY_MAIN],
         "env": [
-            *_common_env(cluster),
+            *common_env(cluster),
+            *_api_env(),
             {"name": "SUBMARINER_CABLEDRIVER", "value": cable},
             {"name": "SUBMARINER_NATENABLED", "value": "false"},
             {"name": "SUBMARINER_BROKER", "value": "k8s"},
@@ -66,7 +67,7 @@ def gateway_daemonset(cluster: ClusterSpec, cable: str) -> Object:
             "capabilities": {"add": ["NET_ADMIN"], "drop": ["ALL"]},
         },
     }
-    return _daemonset(GATEWAY, {"app": GATEWAY}, container, node_selector={c.GATEWAY_LABEL: "true"})
+    return daemonset(GATEWAY, {"app": GATEWAY}, container, node_selector={c.GATEWAY_LABEL: "true"})
 
 
 def route_agent_daemonset(cluster: ClusterSpec) -> Object:
@@ -75,7 +76,7 @@ def route_agent_daemonset(cluster: ClusterSpec) -> Object:
         "name": ROUTE_AGENT,
         "image": IMAGE,
         "command": [PYTHON_CALL, ROUTE_AGENT_MAIN],
-        "env": [*_common_env(cluster), {"name": "SUBMARINER_NETWORKPLUGIN", "value": NETWORK_PLUGIN}],
+        "env": [*common_env(cluster), *_api_env(), {"name": "SUBMARINER_NETWORKPLUGIN", "value": NETWORK_PLUGIN}],
         "securityContext": {
             "privileged": True,
             "allowPrivilegeEscalation": True,
@@ -83,10 +84,11 @@ def route_agent_daemonset(cluster: ClusterSpec) -> Object:
             "capabilities": {"add": ["ALL"]},
         },
     }
-    return _daemonset(ROUTE_AGENT, {"app": ROUTE_AGENT, "component": "routeagent"}, container)
+    return daemonset(ROUTE_AGENT, {"app": ROUTE_AGENT, "component": "routeagent"}, container)
 
 
-def _common_env(cluster: ClusterSpec) -> list[Object]:
+def common_env(cluster: ClusterSpec) -> list[Object]:
+    """What gateway and route agent are told alike."""
     values = {
         "SUBMARINER_NAMESPACE": c.OPERATOR_NAMESPACE,
         "SUBMARINER_CLUSTERID": cluster.name,
@@ -98,17 +100,23 @@ def _common_env(cluster: ClusterSpec) -> list[Object]:
         "SUBMARINER_HEALTHCHECKMAXPACKETLOSSCOUNT": str(MAX_PACKET_LOSS),
     }
     fields = {"NODE_NAME": "spec.nodeName", "POD_NAME": "metadata.name"}
-    secrets = {"LAB_API_URL": "url", "LAB_API_TOKEN": "token", "LAB_API_CA": "ca.crt"}
     return [
         *({"name": name, "value": value} for name, value in values.items()),
         *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
-        *({"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": key}}} for name, key in secrets.items()),
     ]
 
 
-def _daemonset(
+def _api_env() -> list[Object]:
+    secrets = {"LAB_API_URL": "url", "LAB_API_TOKEN": "token", "LAB_API_CA": "ca.crt"}
+    return [
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": key}}} for name, key in secrets.items()
+    ]
+
+
+def daemonset(
     name: str, labels: dict[str, str], container: Object, *, node_selector: dict[str, str] | None = None
 ) -> Object:
+    """A host-network pod on every node, or on those that `node_selector` names; all taints are tolerated."""
     pod: Object = {
         "hostNetwork": True,
         "dnsPolicy": "ClusterFirstWithHostNet",

@@ -1,0 +1,169 @@
+"""Submariner's genuine agents in the lab: the gateway and route agent binaries of a folder, one process per node, as DaemonSets."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from pytest_submariner.dataplane import constants as c
+from pytest_submariner.errors import LabError, LabUnavailable
+from pytest_submariner.lab import toolsets
+from pytest_submariner.lab.binaries import check_starts
+from pytest_submariner.lab.spec import ClusterSpec, LabSpec
+from pytest_submariner.lab.submariner import agentpods, crds, rbac
+from pytest_submariner.lab.submariner.access import ApiAccess
+from pytest_submariner.lab.submariner.creation import Creator
+from pytest_submariner.lab.submariner.foundation import broker_address, lay_foundation
+from pytest_submariner.lab.submariner.readiness import submariner_ready
+
+if TYPE_CHECKING:
+    from pytest_submariner.lab.kubeapi import KubeApi
+    from pytest_submariner.lab.network import Network
+
+Object = dict[str, Any]
+READY_DEADLINE_S: Final = 60.0
+_PATHS_DEADLINE_S: Final = 30.0
+_PING_INTERVAL_S: Final = 0.1
+_TOKEN_SECONDS: Final = 7 * 86400
+
+
+class AgentsSubmariner:
+    """`install()` once; afterwards the agents do what they do."""
+
+    def __init__(
+        self,
+        spec: LabSpec,
+        apis: Mapping[str, KubeApi],
+        network: Network,
+        api_access: ApiAccess,
+        folder: Path,
+    ) -> None:
+        """`folder` holds the binaries; LabUnavailable names one that is missing or does not start here."""
+        self._spec = spec
+        self._apis = apis
+        self._network = network
+        self._access = api_access
+        self._definitions = _definitions(folder)
+        for program in agentpods.PROGRAMS:
+            check_starts(folder / program, "--agents-dir", "-help")
+        toolsets.register(agentpods.toolset(folder))
+
+    async def install(self) -> None:
+        """Kinds, permissions, pods. Returns when both gateways report their cables connected and every node reaches every
+        remote gateway. LabError says what is missing."""
+        for cluster in self._spec.clusters:
+            await crds.install(self._apis[cluster.name], self._definitions)
+        await asyncio.gather(*(self._install_objects(cluster) for cluster in self._spec.clusters))
+        broker_token = await self._broker_token()
+        await asyncio.gather(*(self._install_agents(cluster, broker_token) for cluster in self._spec.clusters))
+        remotes = len(self._spec.clusters) - 1
+        await asyncio.gather(
+            *(submariner_ready(self._apis[c.name], c, remotes, READY_DEADLINE_S) for c in self._spec.clusters)
+        )
+        await self._await_paths()
+
+    async def stop(self) -> None:
+        """Nothing of its own runs: the pods are the kubelet's."""
+
+    async def _install_objects(self, cluster: ClusterSpec) -> None:
+        api = self._apis[cluster.name]
+        await lay_foundation(api, self._spec, cluster, self._access)
+        create = Creator(api)
+        granted = rbac.agents() + (rbac.broker() if cluster == self._spec.clusters[0] else [])
+        accounts = [item for item in granted if item[1] == "serviceaccounts"]
+        await asyncio.gather(*(create(*item) for item in accounts))
+        await asyncio.gather(*(create(*item) for item in granted if item not in accounts))
+
+    async def _broker_token(self) -> str:
+        api = self._apis[self._spec.clusters[0].name]
+        return await _token(api, c.BROKER_NAMESPACE, rbac.BROKER_ACCOUNT)
+
+    async def _install_agents(self, cluster: ClusterSpec, broker_token: str) -> None:
+        api = self._apis[cluster.name]
+        create = Creator(api)
+        for account in (rbac.GATEWAY_ACCOUNT, rbac.ROUTE_AGENT_ACCOUNT):
+            token = await _token(api, c.OPERATOR_NAMESPACE, account)
+            await create("v1", "secrets", _kubeconfig_secret(cluster, self._access, account, token))
+        broker = agentpods.Broker(broker_address(self._spec, self._access), broker_token)
+        for daemonset in agentpods.daemonsets(cluster, self._spec.cable, broker):
+            await create("apps/v1", "daemonsets", daemonset)
+
+    async def _await_paths(self) -> None:
+        """One answered ping from every node's host network to every remote gateway: what a route agent programs last."""
+        deadline = asyncio.get_running_loop().time() + _PATHS_DEADLINE_S
+        targets = [
+            (node.name, gateway.cni_ip)
+            for cluster in self._spec.clusters
+            for node in cluster.nodes
+            for other in self._spec.clusters
+            if other != cluster
+            for gateway in (await self._active_gateway(other),)
+        ]
+        while targets:
+            answered = await asyncio.gather(*(self._answers(node, ip) for node, ip in targets))
+            targets = [target for target, done in zip(targets, answered, strict=True) if not done]
+            if targets and asyncio.get_running_loop().time() > deadline:
+                missing = ", ".join(f"{node} to {ip}" for node, ip in targets)
+                raise LabError(
+                    f"the agents run, but these pings are not answered after {_PATHS_DEADLINE_S:.0f} s: {missing}"
+                )
+            if targets:
+                await asyncio.sleep(_PING_INTERVAL_S)
+
+    async def _active_gateway(self, cluster: ClusterSpec) -> Any:
+        path = f"/apis/submariner.io/v1/namespaces/{c.OPERATOR_NAMESPACE}/gateways"
+        active = [g for g in await self._apis[cluster.name].list(path) if g["status"]["haStatus"] == "active"]
+        return self._spec.node(active[0]["metadata"]["name"])
+
+    async def _answers(self, node: str, ip: str) -> bool:
+        status, _, _ = await self._network.run(node, "ping", "-c1", "-W1", ip)
+        return status == 0
+
+
+def _definitions(folder: Path) -> list[Object]:
+    """The folder's own CRDs (`*crds*.yaml`), which are of the agents' release, else the lab's schema-less ones."""
+    if not folder.is_dir():
+        raise LabUnavailable(f"--agents-dir {folder}: there is no such folder")
+    found: list[Object] = []
+    for file in sorted(folder.glob("*crd*.yaml")):
+        try:
+            found += [item for item in yaml.safe_load_all(file.read_text()) if item]
+        except (OSError, yaml.YAMLError) as error:
+            raise LabUnavailable(f"--agents-dir: {file} cannot be read: {error}") from error
+    return [item for item in found if item.get("kind") == "CustomResourceDefinition"] or crds.definitions()
+
+
+async def _token(api: KubeApi, namespace: str, account: str) -> str:
+    body = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": _TOKEN_SECONDS},
+    }
+    answer = await api.create(f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", body)
+    return str(answer["status"]["token"])
+
+
+def _kubeconfig_secret(cluster: ClusterSpec, access: ApiAccess, account: str, token: str) -> Object:
+    ca = base64.b64encode(access.ca_pem).decode()
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": cluster.name,
+        "clusters": [
+            {"name": cluster.name, "cluster": {"server": access.urls[cluster.name], "certificate-authority-data": ca}}
+        ],
+        "users": [{"name": account, "user": {"token": token}}],
+        "contexts": [{"name": cluster.name, "context": {"cluster": cluster.name, "user": account}}],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": agentpods.kubeconfig_secret(account), "namespace": c.OPERATOR_NAMESPACE},
+        "type": "Opaque",
+        "data": {"kubeconfig": base64.b64encode(yaml.safe_dump(config).encode()).decode()},
+    }
