@@ -118,12 +118,13 @@ def describe(path_id: str, references: Iterable[str] = ()) -> None:
 
 
 def describe_spec(spec_id: str, text: str, path_id: str | None) -> None:
-    """Title and place of an item that compares with a stock spec of `subctl verify`."""
+    """Title and place of an item that compares with a stock spec of `subctl verify`; its own title becomes the description."""
     dynamic = _dynamic()
-    dynamic.title(f"{spec_id}: {text}")
+    case = parse(path_id) if path_id else None
+    dynamic.title(f"{spec_id}: {title(case) if case else text}")
+    dynamic.description(text)
     dynamic.epic("Agreement with subctl verify")
     dynamic.feature(FAMILIES.get(spec_id.partition("-")[0], "Other specs"))
-    dynamic.story(spec_id)
     if path_id:
         dynamic.parameter("path", _Plain(path_id), excluded=True)
 

@@ -5,6 +5,7 @@ Done once, by the controller, when all workers are gone.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ def finish(folder: Path, recorder: Recorder, environ: Mapping[str, str] = os.env
     if run := executor(environ):
         write_atomically(folder / "executor.json", json.dumps(run))
     drop_phantoms(folder)
+    tidy_descriptions(folder)
 
 
 def environment(recorder: Recorder) -> dict[str, str]:
@@ -105,3 +107,20 @@ def drop_phantoms(folder: Path) -> int:
         else:
             file.unlink(missing_ok=True)
     return removed
+
+
+def tidy_descriptions(folder: Path) -> int:
+    """Take the indentation out of descriptions, which allure-pytest copies from docstrings as they stand in the source:
+    read as Markdown, every paragraph but the first would be a block of code. Returns how many were rewritten."""
+    rewritten = 0
+    for file in sorted(folder.glob("*-result.json")):
+        try:
+            result = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        described = result.get("description") or ""
+        if "\n" in described and (tidy := inspect.cleandoc(described)) != described:
+            result["description"] = tidy
+            write_atomically(file, json.dumps(result, ensure_ascii=False))
+            rewritten += 1
+    return rewritten

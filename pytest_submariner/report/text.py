@@ -26,7 +26,6 @@ TAGS = {
 SOURCES = {
     SourceExpectation.PRESERVED: "the pod's own address",
     SourceExpectation.NODE: "the node's address",
-    SourceExpectation.ANY: "any",
     SourceExpectation.EGRESS: "a global egress IP",
 }
 
@@ -71,6 +70,8 @@ def source_address(result: PathResult) -> str | None:
     """What the listener saw against what was promised; None when it saw nobody."""
     if result.source_seen is None:
         return None
+    if result.source_expected is SourceExpectation.ANY:
+        return f"seen {result.source_seen}; none is promised"
     return f"promised {SOURCES[result.source_expected]}, seen {result.source_seen}"
 
 

@@ -249,6 +249,9 @@ def test_foreign():
 
 def test_spec():
     allure.describe_spec("SD-01", "finds a service", None)
+
+def test_spec_with_path():
+    allure.describe_spec("TCP-04", "a long title", "pod.gw.c1--pod.gw.c2--tcp")
 """
 
 
@@ -271,5 +274,5 @@ def allure_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     environ = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     done = subprocess.run(argv, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
-    assert "1 failed, 4 passed, 2 skipped" in done.stdout, done.stdout + done.stderr
+    assert "1 failed, 5 passed, 2 skipped" in done.stdout, done.stdout + done.stderr
     return folder / "results"

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from pytest_submariner.model.verdict import Outcome, Verdict
-from pytest_submariner.report.allure_folder import CATEGORIES, drop_phantoms, executor, finish, properties
+from pytest_submariner.report.allure_folder import (
+    CATEGORIES,
+    drop_phantoms,
+    executor,
+    finish,
+    properties,
+    tidy_descriptions,
+)
 from pytest_submariner.report.recorder import Recorder
 from pytest_submariner.report.text import failure
 
@@ -35,6 +42,17 @@ def test_phantom_teardowns_go_and_real_ones_stay(tmp_path: Path) -> None:
     assert json.loads(mixed.read_text(encoding="utf-8"))["afters"] == [real, failed]
     assert json.loads(before.read_text(encoding="utf-8"))["afters"] == []
     assert not empty.exists()
+
+
+def test_descriptions_lose_the_indentation_of_their_source(tmp_path: Path) -> None:
+    for name, text in (("a", "First.\n\n    Second.\n      - deeper\n    "), ("b", "First.\n\nSecond."), ("c", None)):
+        (tmp_path / f"{name}-result.json").write_text(json.dumps({"description": text, "name": name}), encoding="utf-8")
+    (tmp_path / "d-result.json").write_text("{", encoding="utf-8")
+    assert tidy_descriptions(tmp_path) == 1
+    assert json.loads((tmp_path / "a-result.json").read_text(encoding="utf-8")) == {
+        "description": "First.\n\nSecond.\n  - deeper",
+        "name": "a",
+    }
 
 
 def test_finish_writes_what_allure_reads(tmp_path: Path, recorder: Recorder) -> None:

@@ -96,6 +96,9 @@ def test_stock_spec_has_a_place(item: Item) -> None:
     assert found["name"] == "SD-01: finds a service"
     assert labels(found, "epic") == ["Agreement with subctl verify"]
     assert labels(found, "feature") == ["Service discovery"]
+    found = item("test_spec_with_path")
+    assert found["name"] == "TCP-04: Pod on a gateway node → Pod on a gateway node, c1 → c2, TCP"
+    assert found["description"] == "a long title"
 
 
 def test_without_a_folder_nothing_is_active(pytestconfig: pytest.Config) -> None:
