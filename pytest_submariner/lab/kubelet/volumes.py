@@ -135,18 +135,18 @@ class Volumes:
                 raise ConfigError(f"volume {name!r}: hostPath {path} is not on this machine")
             self._read_only.add(name)
             return Path(path)
-        place = self._node_folder / path.relative_to("/")
+        inside = str(path.relative_to("/"))
         match kind:
             case "" | "Directory" | "DirectoryOrCreate":
-                place.mkdir(parents=True, exist_ok=True)
-                place.chmod(0o777)
+                return _below(self._node_folder, inside)
             case "File" | "FileOrCreate":
+                place = _below(self._node_folder, inside, make=False)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.touch()
                 place.chmod(0o666)
+                return place
             case _:
                 raise ConfigError(f"volume {name!r}: hostPath {path} of type {kind} is not here; folders and files are")
-        return place
 
 
 def _is_in(path: PurePosixPath, trees: tuple[str, ...]) -> bool:
