@@ -48,13 +48,18 @@ class Toolset:
 
 _PROGRAMS: Final = Path(__file__).with_name("programs")
 _NETTEST: Final = f"{TOOLSETS}/nettest"
-_NETTEST_BINDS: Final = {_NETTEST: str(_PROGRAMS), "/app": str(_PROGRAMS)}
+_NETTEST_BINDS: Final = {_NETTEST: str(_PROGRAMS)}
 
 TOOLSETS_BY_NAME: Final = {
     toolset.name: toolset
     for toolset in (
         Toolset("python", "python3 of this project's interpreter, standard library only", (PYTHON,), ("python3",)),
-        Toolset("nettest", "sh, coreutils, python3 and the machine's network tools", (PYTHON,)),
+        Toolset(
+            "nettest",
+            "sh, coreutils, python3, a busybox-like nc and the machine's network tools",
+            (_NETTEST, PYTHON),
+            binds=_NETTEST_BINDS,
+        ),
         Toolset("netshoot", "sh, python3 and the machine's ip, ping, tcpdump, iptables, ss", (PYTHON,)),
         Toolset("busybox", "sh and coreutils of the machine"),
         Toolset("submariner-lab", "the lab's own pods", (PYTHON,), own=True),
