@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -45,8 +46,12 @@ def test_counterparts_of_the_stock_specs_are_marked(tmp_path: Path) -> None:
 
 def test_more_contexts_mean_more_pairs(tmp_path: Path) -> None:
     config = tmp_path / "config"
-    config.write_text("apiVersion: v1\nkind: Config\n")
-    three = [f"--submariner-context={name}" for name in ("a", "b", "c")]
+    contexts = [{"name": name, "context": {"cluster": "x", "user": "x"}} for name in ("a", "b", "c")]
+    clusters = [{"name": "x", "cluster": {"server": "https://192.0.2.1:6443"}}]
+    users = [{"name": "x", "user": {"token": "x"}}]
+    known = {"clusters": clusters, "users": users, "contexts": contexts}
+    config.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **known}))
+    three = [f"--submariner-context={context['name']}" for context in contexts]
     listed = collected(tmp_path, f"--submariner-kubeconfig={config}", *three)
     assert sum("test_gateway_is_connected" in line for line in listed) == 6
     assert any("pod.ngw.c3--svc.gw.c1--udp" in line for line in listed)
