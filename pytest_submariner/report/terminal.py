@@ -7,50 +7,19 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pytest_submariner.model.finding import Finding
-from pytest_submariner.model.path import Protocol as PathProtocol
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.topology import Role
-from pytest_submariner.model.verdict import Outcome, Verdict
-from pytest_submariner.report import matrix
+from pytest_submariner.model.verdict import Verdict
+from pytest_submariner.report.matrix_lines import matrix_lines
 from pytest_submariner.report.recorder import Recorder
-from pytest_submariner.report.text import count, pair, parse, route, source_address
+from pytest_submariner.report.spans import STYLES, Line, Span, style
+from pytest_submariner.report.text import count, route, source_address
 
 WIDTH = 80
 SHOWN_PER_CAUSE = 12
-SHOWN_MATRICES = 6
-"""More cluster pairs than this are shown only where something is not as expected (all of them with -v)."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """A piece of a line in one style: a name of `STYLES`, or empty."""
-
-    text: str
-    style: str = ""
-
-
-Line = tuple[Span, ...]
-
-STYLES: dict[str, dict[str, bool]] = {
-    "": {},
-    "good": {"green": True},
-    "bad": {"red": True, "bold": True},
-    "unsure": {"yellow": True},
-    "design": {"cyan": True},
-    "head": {"bold": True},
-    "dim": {"light": True},
-}
-_BY_OUTCOME = {
-    Outcome.PASSED: "good",
-    Outcome.FAILED: "bad",
-    Outcome.ERROR: "bad",
-    Outcome.SKIPPED: "unsure",
-    Outcome.XFAILED: "unsure",
-}
 
 
 class TerminalReporter(Protocol):
@@ -78,7 +47,7 @@ def lines(recorder: Recorder, reports: Sequence[tuple[str, str]] = (), *, verbos
     """The section line by line: brief at -1 and below (-q), everything at 1 and above (-v)."""
     blocks: list[Iterator[Line]] = [_nothing_measured(recorder)]
     if verbosity >= 0:
-        blocks += [_world(recorder), _matrices(recorder, everything=verbosity > 0)]
+        blocks += [_world(recorder), matrix_lines(recorder, everything=verbosity > 0)]
     blocks += [_failures(recorder, verbosity)]
     if verbosity >= 0:
         blocks += [_skips(recorder), _retries(recorder)]
@@ -90,10 +59,6 @@ def lines(recorder: Recorder, reports: Sequence[tuple[str, str]] = (), *, verbos
             yield ()
         first = first and not filled
         yield from filled
-
-
-def style(verdict: Verdict) -> str:
-    return "design" if verdict is Verdict.BY_DESIGN else _BY_OUTCOME[verdict.outcome]
 
 
 def _nothing_measured(recorder: Recorder) -> Iterator[Line]:
@@ -120,65 +85,6 @@ def _world(recorder: Recorder) -> Iterator[Line]:
             yield from ((Span(line),) for line in more)
     for sentence in recorder.notes:
         yield (Span(sentence),)
-
-
-def _matrices(recorder: Recorder, *, everything: bool) -> Iterator[Line]:
-    all_of_them = matrix.matrices(recorder.results)
-    shown = all_of_them
-    if len(all_of_them) > SHOWN_MATRICES and not everything:
-        shown = [m for m in all_of_them if m.verdicts - {Verdict.OK, Verdict.BY_DESIGN}][:SHOWN_MATRICES]
-    label = matrix.label_width(shown)
-    for index, table in enumerate(shown):
-        if index:
-            yield ()
-        kinds, *rest = matrix.header(table, label)
-        yield (Span(kinds, "head"),)
-        for text in rest:
-            yield (Span(text, "dim"),)
-        for row in table.rows:
-            yield tuple(_row(table, row, label))
-    if len(shown) < len(all_of_them):
-        yield (Span(f"{len(all_of_them) - len(shown)} more cluster pairs; -v shows all"),)
-    yield from _statuses(recorder)
-    letters = sorted({v for table in shown for v in table.verdicts}, key=list(Verdict).index)
-    if letters:
-        yield ()
-        yield (Span("from row to column, a letter each for tcp, udp and icmp", "dim"),)
-        for verdict in letters:
-            yield (Span("  "), Span(verdict.letter, style(verdict)), Span(f" {verdict.word}: {verdict.meaning}"))
-
-
-def _row(table: matrix.Matrix, row: matrix.Spot, label: int) -> Iterator[Span]:
-    yield Span(matrix.row_label(*row).ljust(label))
-    last_kind = None
-    gap = ""
-    for column in table.columns:
-        gap += "  " if column[0] is not last_kind else " "
-        last_kind = column[0]
-        cell = table.cell(row, column)
-        if cell.strip():
-            yield Span(gap)
-            found = table.cells[row, column]
-            for protocol, letter in zip(table.protocols[column], cell, strict=True):
-                yield Span(letter, style(found[protocol]) if protocol in found else "")
-            gap = ""
-        else:
-            gap += cell
-        gap += " " * (matrix.width(table, column) - len(cell))
-
-
-def _statuses(recorder: Recorder) -> Iterator[Line]:
-    """Gateway status is no traffic: a line each instead of a place in a matrix."""
-    asked = [(case, result) for result in recorder.results if (case := parse(result.id)) is not None]
-    shown = [(case, result) for case, result in asked if case.protocol is PathProtocol.STATUS]
-    if shown:
-        yield ()
-    for case, result in shown:
-        yield (
-            Span(f"gateway status {pair(case)}  "),
-            Span(result.verdict.letter, style(result.verdict)),
-            Span(f"  {result.detail}" if result.detail else ""),
-        )
 
 
 def _failures(recorder: Recorder, verbosity: int) -> Iterator[Line]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -99,3 +101,13 @@ def test_every_verdict_has_a_rank() -> None:
     assert all(worst([verdict]) is verdict for verdict in Verdict)
     assert Recorder().is_empty
     assert not Recorder(planned=1).is_empty
+
+
+def test_writers_load_no_client_library() -> None:
+    """Collection imports all of them; kubernetes, paramiko and allure would cost every run half a second."""
+    modules = "terminal, json, junit, allure, allure_folder, allure_html, recorder"
+    heavy = ("kubernetes", "paramiko", "allure", "aiohttp", "rich", "pyroute2")
+    imports = f"from pytest_submariner.report import {modules}; from pytest_submariner.compare import diff"
+    code = f"import sys; {imports}; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

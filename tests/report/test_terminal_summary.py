@@ -72,6 +72,12 @@ def test_colours_do_not_change_the_text(recorder: Recorder, show: Callable[..., 
     assert plain(recorder) in re.sub(r"\x1b\[[0-9;]*m", "", shown)
 
 
+def test_gateway_status_alone_starts_the_section_without_a_gap(recorder: Recorder) -> None:
+    alone = Recorder()
+    alone.add(next(r for r in recorder.results if r.id.startswith("gateway")))
+    assert plain(alone).splitlines()[0] == "gateway status c1 → c2  .  connected, 0.2 ms"
+
+
 def test_run_without_paths_says_nothing(show: Callable[..., str]) -> None:
     assert show(Recorder()) == ""
 
