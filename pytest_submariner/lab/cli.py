@@ -154,7 +154,7 @@ def _kubeconfig(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    states = [LabState.find(arguments.name)] if arguments.name else LabState.running()
+    states = [LabState.find(arguments.name)] if arguments.name else [s for s in LabState.running() if s.is_ready()]
     labs = [_describe(state) for state in states]
     if arguments.json:
         _print_json(labs)

@@ -121,6 +121,10 @@ class LabState:
             os.close(fd)
         return False
 
+    def is_ready(self) -> bool:
+        """False while the lab boots."""
+        return self.description.exists()
+
     def describe(self) -> dict[str, Any]:
         """lab.json; LabError while the lab is still booting."""
         try:
