@@ -76,7 +76,7 @@ class ServiceAddresses:
     def _cycle(self, band: int) -> Iterator[str]:
         size = self._range.num_addresses
         while True:
-            for number in chain(range(band, size - 1), range(1, band)):
+            for number in chain(range(band, size - 1), range(1, min(band, size - 1))):
                 yield str(self._range[number])
 
     def _take_ports(self, kind: Kind, name: str, spec: Object) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 _MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
 
@@ -62,12 +63,10 @@ def shortened(values: list[str], shown: int = 3) -> str:
     return f"{text} + {len(values) - shown} more..." if len(values) > shown else text
 
 
-def selector(found: dict[str, object] | None) -> str:
+def selector(found: Mapping[str, Any] | None) -> str:
     """A LabelSelector on one line."""
-    if not found:
-        return "<none>"
-    parts = [f"{k}={v}" for k, v in sorted((found.get("matchLabels") or {}).items())]  # type: ignore[attr-defined]
-    for term in found.get("matchExpressions") or ():  # type: ignore[attr-defined]
+    parts = [f"{k}={v}" for k, v in sorted(((found or {}).get("matchLabels") or {}).items())]
+    for term in (found or {}).get("matchExpressions") or ():
         key, operator, values = term["key"], term["operator"], ",".join(term.get("values") or ())
         simple = {"Exists": key, "DoesNotExist": f"!{key}"}
         parts.append(simple.get(operator) or f"{key} {operator.lower()} ({values})")
