@@ -29,6 +29,12 @@ TOUCHING = MEASURING | {
 """Fixtures that need the world."""
 
 
+def is_ours(item: pytest.Item) -> bool:
+    """Whether an item asks for us at all, by a fixture or a mark. All others are left exactly as they are."""
+    by_fixture = touches_world(item) or any(n.startswith("submariner_") for n in getattr(item, "fixturenames", ()))
+    return by_fixture or any(mark.name in marks.NAMES for mark in item.iter_markers())
+
+
 def touches_world(item: pytest.Item) -> bool:
     return not TOUCHING.isdisjoint(getattr(item, "fixturenames", ()))
 

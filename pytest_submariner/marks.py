@@ -140,6 +140,9 @@ MARKS = (
 )
 
 
+NAMES = frozenset(mark.name for mark in MARKS)
+
+
 def register(config: pytest.Config) -> None:
     for mark in MARKS:
         config.addinivalue_line("markers", f"{mark.name}{mark.signature}: {mark.prose}")

@@ -17,7 +17,7 @@ from pytest_submariner.errors import (
     SubmarinerError,
     TransportError,
 )
-from pytest_submariner.keys import RECORDED
+from pytest_submariner.keys import RECORDED, SESSION
 from pytest_submariner.model.path import PathCase
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.verdict import Expectation, Outcome, Verdict
@@ -66,12 +66,14 @@ def judge(session: Session, result: PathResult) -> None:
 
 
 @contextmanager
-def skips() -> Iterator[None]:
+def skips(item: pytest.Item) -> Iterator[None]:
     """What a run lacks is a skip that says so, whichever fixture or call found out."""
     __tracebackhide__ = True
     try:
         yield
     except (RequirementUnmet, LabUnavailable) as reason:
+        if not items.is_ours(item):
+            raise
         raise pytest.skip.Exception(str(reason)) from reason
 
 
@@ -88,24 +90,34 @@ def record_unasked(session: Session, item: pytest.Item, call: pytest.CallInfo[No
     record(session, item, PathResult(case.id, _expected(case), verdict, detail=reason))
 
 
-def shorten(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
+def prepare(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
+    """What has to happen before pytest makes its report. Whether the report shall be brief."""
+    session = item.config.stash.get(SESSION, None)
+    if session is None or call.excinfo is None or not items.is_ours(item):
+        return False
+    record_unasked(session, item, call)
+    return _shorten(item, call)
+
+
+def _shorten(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
     """An error of a set-up is the same for every item that needs the clusters, and where our own code found out is nobody's
     concern: one line each, unless --tb asks for more. To be called before pytest formats the traceback, which takes its time."""
     if call.excinfo is None or call.when != "setup" or item.config.option.tbstyle != "auto":
         return False
-    error, traceback = call.excinfo.value, call.excinfo.tb
+    error, last, frame = call.excinfo.value, call.excinfo.tb, call.excinfo.tb.tb_next
     if not isinstance(error, SubmarinerError):
         return False
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    call.excinfo = pytest.ExceptionInfo.from_exc_info((type(error), error, traceback))
+    while frame is not None:
+        last = last if "__tracebackhide__" in frame.tb_frame.f_locals else frame
+        frame = frame.tb_next
+    call.excinfo = pytest.ExceptionInfo.from_exc_info((type(error), error, last))
     return True
 
 
-def mark_report(report: pytest.TestReport, call: pytest.CallInfo[None], *, brief: bool) -> None:
+def mark_report(item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None], *, brief: bool) -> None:
     """Say things as they are meant: pytest calls every exception in a test's body a failure, and when it means that we could not tell,
     `status` calls it an error; a skip is the item's, not that of the line here which raised it."""
-    if call.excinfo is None:
+    if call.excinfo is None or not items.is_ours(item):
         return
     if report.skipped and isinstance(call.excinfo.value.__cause__, SubmarinerError):
         file, line, _ = report.location

@@ -84,14 +84,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
-    with outcome.skips():
+    with outcome.skips(item):
         lifecycle.check_requirements(item)
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    with outcome.skips():
+    with outcome.skips(item):
         return (yield)
 
 
@@ -99,12 +99,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    session = _session(item.config)
-    if session is not None:
-        outcome.record_unasked(session, item, call)
-    brief = outcome.shorten(item, call)
+    brief = outcome.prepare(item, call)
     report = yield
-    outcome.mark_report(report, call, brief=brief)
+    outcome.mark_report(item, report, call, brief=brief)
     xdist.attach(item, report)
     return report
 

@@ -125,10 +125,10 @@ def test_disruptive_items_run_last_and_always_ask_afresh(fake: Fake) -> None:
 
 def test_disruptive_items_need_leave_where_the_clusters_outlive_the_run(fake: Fake) -> None:
     fake.pytester.makepyfile(DISRUPTIVE)
-    result = fake.pytester.runpytest("-rs", "--submariner-lab=somebodys")
+    result = fake.pytester.runpytest("-rs", *fake.contexts())
     assert result.parseoutcomes() == {"passed": 1, "skipped": 1}
     result.stdout.fnmatch_lines(["SKIPPED * disruptive: give --submariner-disruptive to run it *"])
-    allowed = fake.pytester.runpytest("--submariner-lab=somebodys", "--submariner-disruptive")
+    allowed = fake.pytester.runpytest(*fake.contexts(), "--submariner-disruptive")
     assert allowed.parseoutcomes() == {"passed": 2}
 
 

@@ -124,3 +124,16 @@ def test_the_settings_are_shown_when_somebody_asks_for_us(fake: Fake, arguments:
     fake.pytester.makepyfile(test_plain="def test_plain(): pass")
     text = fake.pytester.runpytest(*arguments).stdout.str()
     assert ("submariner: provider=lab (default)" in text) is shown
+
+
+def test_tests_that_do_not_ask_for_us_are_left_alone(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        from pytest_submariner.errors import RequirementUnmet, TopologyError
+
+        def test_raises():
+            raise TopologyError("ours, in a test that is not")
+
+        def test_lacks():
+            raise RequirementUnmet("ours, in a test that is not")
+    """)
+    assert pytester.runpytest().parseoutcomes() == {"failed": 2}

@@ -76,6 +76,11 @@ class Fake:
     def verdicts(self, words: Mapping[str, str]) -> None:
         (self.pytester.path / "verdicts.json").write_text(json.dumps(words))
 
+    def contexts(self) -> list[str]:
+        """Options that name two clusters which outlive the run."""
+        self.write("config", "contexts: [{name: north}, {name: south}]\n")
+        return ["--submariner-kubeconfig=config", "--submariner-context=north", "--submariner-context=south"]
+
     @property
     def log(self) -> list[str]:
         file = self.pytester.path / "log.txt"
