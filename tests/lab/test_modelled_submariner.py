@@ -8,21 +8,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import dumps
 import pytest
 from running_lab import RunningLab
-from submariner_bench import COMMANDS
 
-from pytest_submariner.dataplane.difference import differences
-from pytest_submariner.dataplane.expected import expected_state
-from pytest_submariner.dataplane.objects import Cluster, Endpoint, Gateway, RouteAgent
-from pytest_submariner.dataplane.view import ClusterView
+from pytest_submariner.dataplane.objects import Gateway, RouteAgent
 from pytest_submariner.kube.client import KubeClient
-from pytest_submariner.lab.spec import LabSpec
-from pytest_submariner.lab.submariner.topology import node_facts
 
 OPERATOR = "submariner-operator"
-SPEC = LabSpec.make("default")
 
 
 @pytest.fixture(scope="module", params=["c1", "c2"])
@@ -66,21 +58,6 @@ def test_every_node_has_a_route_agent_and_only_non_gateways_ping(kube: KubeClien
     eventually(lambda: all(a.remote_endpoints[0].status for a in route_agents(kube).values()))
     found = {name: agent.remote_endpoints[0].status for name, agent in route_agents(kube).items()}
     assert found == {f"{kube.context}-gw": "none", f"{kube.context}-w1": "connected"}
-
-
-def test_every_node_is_as_its_objects_demand(lab: RunningLab, kube: KubeClient) -> None:
-    """Beside whatever CNI and kube-proxy have put there."""
-    view = ClusterView(
-        cluster_id=kube.context,
-        endpoints=tuple(map(Endpoint.from_object, kube.list("endpoints.submariner.io", namespace=OPERATOR))),
-        clusters=tuple(map(Cluster.from_object, kube.list("clusters.submariner.io", namespace=OPERATOR))),
-        node_ips=tuple(node["status"]["addresses"][0]["address"] for node in kube.list("nodes")),
-    )
-    for node in SPEC.cluster(kube.context).nodes:
-        dump = {name: lab.run(node.name, *command.split()).stdout.decode() for name, command in COMMANDS.items()}
-        dump["sysctls"] += "".join(dump[f"sysctls-{device}"] for device in dumps.DEVICES)
-        found = differences(expected_state(node_facts(node), view), dumps.read(dump, node.name))
-        assert [str(d) for d in found] == []
 
 
 def test_a_deleted_gateway_pod_comes_back_and_publishes_anew(kube: KubeClient) -> None:
