@@ -98,6 +98,8 @@ class KindRegistry:
 
     _kinds: dict[tuple[str, str, str], Kind] = field(default_factory=dict)
     _builtin: dict[tuple[str, str, str], Kind] = field(default_factory=dict)
+    _served: set[tuple[str, str]] = field(default_factory=set)
+    _served_at: int = -1
     generation: int = 0
     """Rises with every change, so that discovery documents can be kept until then."""
 
@@ -125,6 +127,13 @@ class KindRegistry:
     def require(self, group: str, version: str, plural: str) -> Kind:
         """KeyError when it is not there: for kinds the server itself needs."""
         return self._kinds[group, version, plural]
+
+    def serves(self, group: str, version: str) -> bool:
+        """Whether there is any kind of that group and version."""
+        if self._served_at != self.generation:
+            self._served = {(g, v) for g, v, _ in self._kinds}
+            self._served_at = self.generation
+        return (group, version) in self._served
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self._kinds.values())

@@ -95,10 +95,14 @@ def render(kind: Kind, found: list[Stored], left: int, options: ListOptions, ver
 
 def list_json(kind: Kind, found: list[Stored], meta: Object) -> bytes:
     """Objects' own JSON put together; items of built-in kinds do not repeat kind and apiVersion."""
-    own = b"" if kind.custom else encode({"kind": kind.kind, "apiVersion": kind.api_version})[1:-1].encode() + b","
-    items = b",".join(as_version(kind, s).replace(own, b"", 1) if own else as_version(kind, s) for s in found)
+    repeated = b"" if kind.custom else encode({"kind": kind.kind, "apiVersion": kind.api_version})[:-1].encode() + b","
+    items = b",".join(_item(as_version(kind, s), repeated) for s in found)
     head = encode({"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": meta})
     return head[:-1].encode() + b',"items":[' + items + b"]}"
+
+
+def _item(body: bytes, repeated: bytes) -> bytes:
+    return b"{" + body[len(repeated) :] if repeated and body.startswith(repeated) else body
 
 
 def as_version(kind: Kind, stored: Stored) -> bytes:

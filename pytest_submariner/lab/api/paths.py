@@ -32,7 +32,7 @@ def resolve(kinds: KindRegistry, path: str) -> Target:
         group, version, rest = parts[0], parts[1], parts[2:]
     else:
         raise PageNotFound
-    if version not in kinds.group_versions().get(group, ()):
+    if not kinds.serves(group, version):
         raise PageNotFound
     watch = rest[0] == "watch" and len(rest) > 1
     return _target(kinds, group, version, rest[1:] if watch else rest, watch)
