@@ -345,6 +345,8 @@ class _Server:
             ns.setns(mnt, ns.NEWNS)
             for target, fd in enumerate((stdin, stdout, stderr)):
                 os.dup2(fd, target)
+            for fd in fds:  # else a process left in the background holds the streams of its exec open
+                os.close(fd)
             if request["tty"]:
                 import fcntl
                 import termios
