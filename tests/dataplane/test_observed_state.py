@@ -15,7 +15,7 @@ from pytest_submariner.dataplane.difference import Kind, differences, owned
 from pytest_submariner.dataplane.expected import expected_state
 from pytest_submariner.dataplane.objects import Cluster, Endpoint, Gateway, RouteAgent
 from pytest_submariner.dataplane.view import ClusterView, NodeFacts
-from pytest_submariner.model.nodestate import Address, Link, NodeState, PacketFilterRule, Route, Rule
+from pytest_submariner.model.nodestate import Address, IpSet, Link, NodeState, PacketFilterRule, Route, Rule
 
 OBSERVED = Path(__file__).parent / "observed"
 GATEWAY = NodeFacts("c1-gw", "c1-gw", "eth0", "172.18.0.11", 1500, "cni0", "10.8.1.1")
@@ -187,7 +187,8 @@ def without_each_element() -> list[Any]:
         for part in ("links", "addresses", "fdb", "routes", "rules", "ipsets"):
             items = getattr(state, part)
             for index, item in enumerate(items):
-                add(role, part, item, replace(state, **{part: items[:index] + items[index + 1 :]}))
+                what = f"{item.name} and all its members" if isinstance(item, IpSet) else item
+                add(role, part, what, replace(state, **{part: items[:index] + items[index + 1 :]}))
         for index, ipset in enumerate(state.ipsets or ()):
             for member in sorted(ipset.members):
                 sets = list(state.ipsets or ())
