@@ -143,7 +143,9 @@ class Container:
     async def _execute(self, run: ProcessSpec) -> None:
         assert self.sandbox is not None
         log = ContainerLog(self._context.folder / "logs" / self.name / f"{self.state.restarts}.log")
-        self._logs = [*self._logs[-1:], log]  # the life before is what --previous shows
+        for forgotten in self._logs[:-1]:  # the life before is what --previous shows
+            forgotten.remove()
+        self._logs = [*self._logs[-1:], log]
         stdio = pipes.Stdio.open(stdin=False, tty=run.tty)
         started = False
         try:

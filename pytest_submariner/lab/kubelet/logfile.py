@@ -58,6 +58,12 @@ class ContainerLog:
         os.close(self._fd)
         self._wake()
 
+    def remove(self) -> None:
+        """Its files go; who reads them now reads to the end."""
+        self.close()
+        for path in (self.path, self.path.with_suffix(".log.1")):
+            path.unlink(missing_ok=True)
+
     async def changed(self) -> None:
         """Returns after the next write or the end."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
