@@ -4,11 +4,14 @@ credentials."""
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import threading
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pytest_submariner.errors import TopologyError
 
@@ -80,38 +83,60 @@ def open_access(kubeconfig: str | None, context: str | None) -> Access:
     chosen, origin = choice.context, choice.origin
 
     from kubernetes.client import Configuration
-    from kubernetes.config import ConfigException, new_client_from_config
+    from kubernetes.config import ConfigException, load_kube_config
 
     configuration = type.__call__(Configuration)  # not a copy of a default some other plugin may have set
-    configuration.connection_pool_maxsize = POOL_SIZE
+    configuration.proxy = None  # what it took from the environment
     try:
-        client = new_client_from_config(  # type: ignore[no-untyped-call]
+        load_kube_config(  # type: ignore[no-untyped-call]
             os.pathsep.join(map(str, choice.paths)),
             chosen,
-            persist_config=False,  # or refreshed tokens would be written into the user's file
             client_configuration=configuration,
+            persist_config=False,  # or refreshed tokens would be written into the user's file
         )
     except (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TopologyError(f"{origin} cannot be used: {_first_line(error)}") from None
-    configuration = client.configuration
-    return Access(chosen, str(configuration.host).rstrip("/"), origin, configuration, client.rest_client.pool_manager)
+    return _access(configuration, chosen, origin)
+
+
+def _access(configuration: Any, context: str, origin: str) -> Access:
+    from kubernetes.client import ApiClient
+
+    server = str(configuration.host).rstrip("/")
+    configuration.connection_pool_maxsize = POOL_SIZE
+    configuration.proxy = configuration.proxy or _environment_proxy(server)
+    configuration.no_proxy = None  # looked at already
+    pool = ApiClient(configuration=configuration).rest_client.pool_manager
+    return Access(context, server, origin, configuration, pool)
+
+
+def _environment_proxy(server: str) -> str | None:
+    """As kubectl decides (golang.org/x/net/http/httpproxy): never for loopback, whatever NO_PROXY says; the package
+    would."""
+    url = urlsplit(server)
+    host = url.hostname or ""
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost"
+    if is_loopback or urllib.request.proxy_bypass(url.netloc.rpartition("@")[2]):
+        return None
+    return urllib.request.getproxies().get(url.scheme)
 
 
 def _in_cluster() -> Access:
-    from kubernetes.client import ApiClient, Configuration
+    from kubernetes.client import Configuration
     from kubernetes.config import ConfigException, load_incluster_config
 
     configuration = type.__call__(Configuration)
-    configuration.connection_pool_maxsize = POOL_SIZE
+    configuration.proxy = None
     try:
         load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except ConfigException as error:
         raise TopologyError(
             f"no kubeconfig, and the pod's service account cannot be used: {_first_line(error)}"
         ) from None
-    client = ApiClient(configuration=configuration)
-    server = str(configuration.host).rstrip("/")
-    return Access("in-cluster", server, "the pod's service account", configuration, client.rest_client.pool_manager)
+    return _access(configuration, "in-cluster", "the pod's service account")
 
 
 def _default_paths() -> list[Path]:

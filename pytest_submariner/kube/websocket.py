@@ -165,16 +165,17 @@ def _tls(configuration: Any) -> dict[str, Any]:
 
 
 def _proxy(configuration: Any) -> dict[str, Any]:
+    """The proxy `kubeconfig.py` decided on. Something has to be said for none as well: else websocket-client asks the
+    environment by rules of its own."""
     if not configuration.proxy:
-        return {}
+        return {"http_proxy_host": "none", "http_proxy_port": 1, "http_no_proxy": ["*"]}
     proxy = urlsplit(configuration.proxy)
     options: dict[str, Any] = {
         "http_proxy_host": proxy.hostname,
         "http_proxy_port": proxy.port or 80,
+        "http_no_proxy": ["none"],
         "proxy_type": "http",
     }
     if proxy.username:
         options["http_proxy_auth"] = (proxy.username, proxy.password or "")
-    if configuration.no_proxy:
-        options["http_no_proxy"] = [part.strip() for part in configuration.no_proxy.split(",")]
     return options

@@ -6,13 +6,14 @@ nothing needs to be installed or created.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_submariner.errors import CommandNotFound, NodeUnreachable, TransportError
+from pytest_submariner.errors import CommandNotFound, NodeUnreachable, SubmarinerError, TransportError
 from pytest_submariner.kube.ownership import OWNER, OWNER_LABEL, namespace
 from pytest_submariner.model.result import CommandResult
 from pytest_submariner.transport.base import DEFAULT_TIMEOUT_S
@@ -20,6 +21,7 @@ from pytest_submariner.transport.base import DEFAULT_TIMEOUT_S
 if TYPE_CHECKING:
     from pytest_submariner.kube.client import KubeClient
 
+logger = logging.getLogger("submariner.transport")
 ROUTE_AGENT = "app=submariner-routeagent"
 LIFETIME_S = 7200
 START_S = 90.0
@@ -116,8 +118,12 @@ class HelperPodTransport:
         return replace(answer, node=self._node, transport=self.name)
 
     def close(self) -> None:
-        if self._closed.acquire(blocking=False):
+        if not self._closed.acquire(blocking=False):
+            return
+        try:
             self._kube.delete("namespaces", self._namespace)
+        except SubmarinerError as error:  # it carries its lifetime: a later run removes it
+            logger.warning("namespace %s stays behind: %s", self._namespace, error)
 
     def _create(self, image: str) -> None:
         self._kube.create("namespaces", namespace(self._namespace, LIFETIME_S))

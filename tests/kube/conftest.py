@@ -15,6 +15,11 @@ from scripted_api import Handler, Script
 from pytest_submariner.kube.client import KubeClient
 
 
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_submariner.kube.rest.BACKOFF_S", 0.005)
+
+
 @pytest.fixture
 def script() -> Script:
     return Script()

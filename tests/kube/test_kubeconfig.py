@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from scripted_api import Answer, Script
 
 from pytest_submariner.errors import NodeUnreachable, TopologyError
 from pytest_submariner.kube.client import KubeClient
@@ -91,3 +92,37 @@ def test_a_refused_connection_names_server_and_file(write_kubeconfig: Callable[.
         with pytest.raises(NodeUnreachable, match="refused the connection") as caught:
             KubeClient(str(path), "c1").version()
     assert str(caught.value).startswith(f"context c1 of {path}: {server} ")
+
+
+PROXY = "http://proxy.example:3128"
+
+
+@pytest.mark.parametrize(
+    ("server", "no_proxy", "proxy"),
+    [
+        ("https://api.example:6443", "", PROXY),
+        ("https://api.example:6443", "example", None),
+        ("https://127.0.0.1:6443", "", None),
+        ("https://localhost:6443", "elsewhere", None),
+        ("https://[::1]:6443", "", None),
+    ],
+)
+def test_a_proxy_of_the_environment_is_for_other_machines(
+    write_kubeconfig: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    server: str,
+    no_proxy: str,
+    proxy: str | None,
+) -> None:
+    for name, value in (("https_proxy", PROXY), ("HTTPS_PROXY", PROXY), ("no_proxy", no_proxy), ("NO_PROXY", no_proxy)):
+        monkeypatch.setenv(name, value)
+    access = open_access(str(write_kubeconfig("config", {"c1": server})), "c1")
+    assert access.configuration.proxy == proxy
+
+
+def test_a_stand_in_on_loopback_is_reached_whatever_proxy_is_set(
+    write_kubeconfig: Callable[..., Path], server: str, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.on("GET /version", Answer({"gitVersion": "v1"}))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert KubeClient(str(write_kubeconfig("config", {"c1": server})), "c1").version() == "v1"

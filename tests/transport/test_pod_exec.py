@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from exec_standin import ExecServer
@@ -130,3 +131,22 @@ def test_a_conversation_that_breaks_is_noticed_after_its_lines(client: KubeClien
 def test_a_conversation_without_end_meets_its_deadline(client: KubeClient) -> None:
     with pytest.raises(ExecTimeout):
         list(client.converse(NAMESPACE, "v5", None, ["sleep", "20"], first_line=b"", timeout=0.5))
+
+
+def test_exec_on_loopback_whatever_proxy_is_set(client: KubeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "elsewhere")
+    assert client.exec(NAMESPACE, "v5", None, ["echo", "x"]).stdout == b"x\n"
+
+
+def test_a_server_nobody_vouches_for_is_not_trusted(exec_server: ExecServer, tmp_path: Path) -> None:
+    """By requests and by exec alike."""
+    path = tmp_path / "config"
+    text = exec_server.kubeconfig.read_text()
+    path.write_text("\n".join(line for line in text.splitlines() if "certificate-authority" not in line))
+    stranger = KubeClient(str(path), "stand-in")
+    with pytest.raises(NodeUnreachable, match=r"cannot be trusted: .*certificate"):
+        stranger.list("pods")
+    with pytest.raises(NodeUnreachable, match=r"certificate verify failed"):
+        stranger.exec(NAMESPACE, "v5", None, ["true"])
