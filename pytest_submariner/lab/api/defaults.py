@@ -143,7 +143,7 @@ def _networkpolicy(obj: Object) -> None:
 
 def _binding(obj: Object) -> None:
     reference = obj.setdefault("roleRef", {})
-    reference.setdefault("apiGroup", "rbac.authorization.k8s.io")
+    reference["apiGroup"] = reference.get("apiGroup") or "rbac.authorization.k8s.io"
     for subject in obj.get("subjects") or ():
         if subject.get("kind") in {"User", "Group"}:
             subject.setdefault("apiGroup", "rbac.authorization.k8s.io")

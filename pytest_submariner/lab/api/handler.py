@@ -16,6 +16,7 @@ from pytest_submariner.lab.api.lists import ListOptions
 from pytest_submariner.lab.api.negotiation import accepted_shape
 from pytest_submariner.lab.api.paths import Target, resolve
 from pytest_submariner.lab.api.resources import Resources
+from pytest_submariner.lab.api.typed import fit_as
 from pytest_submariner.lab.api.watch import Watch
 from pytest_submariner.lab.api.writes import Writes
 
@@ -123,6 +124,7 @@ class Handler:
             return answer(review(target.kind, body, user), 201)
         if target.namespace is None:
             raise status.method_not_allowed()
+        body = fit_as("v1", "Binding", body)
         name = (body.get("metadata") or {}).get("name", "")
         pod_kind = self.resources.kinds.require("", "v1", "pods")
         return answer(subresources.bind(self.resources, pod_kind, target.namespace, name, body), 201)

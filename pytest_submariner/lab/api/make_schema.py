@@ -80,7 +80,7 @@ def _short(package: _Package, go_type: str, packages: dict[str, _Package]) -> st
 
 
 def _fields(package: _Package, body: str, packages: dict[str, _Package]) -> dict[str, list[object]]:
-    """Field number to [JSON name, type, keep zero, merge key, patch strategy, list map keys]; the tail is left off when empty."""
+    """Field number to [JSON name, type, zero, merge key, patch strategy, list map keys]; the tail is left off when empty."""
     found: dict[str, list[object]] = {}
     map_keys: list[str] = []
     for line in body.splitlines():
@@ -97,10 +97,11 @@ def _fields(package: _Package, body: str, packages: dict[str, _Package]) -> dict
             continue
         name, *options = re.search(r'json:"([^"]*)"', tags)[1].split(",")  # type: ignore[index]
         go_type = field[2]
-        keep_zero = go_type.startswith("*") or "omitempty" not in options
+        pointer = go_type.startswith(("*", "[]", "map["))
+        zero = 1 if go_type.startswith("*") else 0 if "omitempty" in options else 1 if pointer else 2
         strategy = re.search(r'patchStrategy:"([^"]*)"', tags)
         key = re.search(r'patchMergeKey:"([^"]*)"', tags)
-        entry: list[object] = [name, _short(package, go_type, packages), int(keep_zero)]
+        entry: list[object] = [name, _short(package, go_type, packages), zero]
         entry += [key[1] if key else "", strategy[1] if strategy else "", map_keys]
         while len(entry) > 2 and not entry[-1]:
             entry.pop()

@@ -1,7 +1,8 @@
 """The types of the built-in kinds: what protobuf bodies, strategic merge and strict validation need to know of them.
 
-`schema.json` (made by `make_schema.py`) maps a type to its fields by protobuf number: ``[JSON name, type, keep zero, merge key, patch
-strategy, list map keys]``, the tail left off when empty. Types: ``s`` string, ``i`` integer, ``b`` boolean, ``y`` bytes, ``T`` Time,
+`schema.json` (made by `make_schema.py`) maps a type to its fields by protobuf number: ``[JSON name, type, zero, merge key, patch
+strategy, list map keys]``, the tail left off when empty. Zero: 0 it is the same as absent, 1 it is a value of its own, 2 it is also there
+when nothing was set. Types: ``s`` string, ``i`` integer, ``b`` boolean, ``y`` bytes, ``T`` Time,
 ``U`` MicroTime, ``Q`` Quantity, ``I`` IntOrString, ``F`` FieldsV1, ``R`` any JSON; else a type's name; ``[]`` before it a list, ``{}``
 a map. A field without a JSON name is inline: its fields belong to the parent.
 """
@@ -24,6 +25,8 @@ class Field:
     map: bool = False
     keep_zero: bool = False
     """A pointer, or without omitempty: zero on the wire means zero, not absent."""
+    always: bool = False
+    """Without omitempty and not a pointer: Go writes it even when nothing was set."""
     merge_key: str = ""
     strategy: str = ""
     """`merge`, `merge,retainKeys`, `retainKeys` or empty: lists are replaced."""
@@ -75,7 +78,7 @@ def kind_type(api_version: str, kind: str) -> Type | None:
 def _field(
     name: object,
     kind: object,
-    keep_zero: object = 0,
+    zero: object = 0,
     merge_key: object = "",
     strategy: object = "",
     map_keys: object = (),
@@ -88,7 +91,8 @@ def _field(
         plain,
         repeated=text.startswith("[]"),
         map=text.startswith("{}"),
-        keep_zero=bool(keep_zero),
+        keep_zero=bool(zero),
+        always=zero == 2,
         merge_key=str(merge_key),
         strategy=str(strategy),
         map_keys=keys,

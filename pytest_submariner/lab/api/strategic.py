@@ -16,11 +16,14 @@ _DELETE_PRIMITIVES = "$deleteFromPrimitiveList/"
 def strategic_merge(target: Object, patch: Object, kind: Type | None) -> Object:
     """`target` with `patch` merged in, as a new object; fields of unknown type merge like JSON merge patch."""
     directive = patch.get(_DIRECTIVE)
+    for key, value in patch.items():
+        if (key == _RETAIN or key.startswith((_ORDER, _DELETE_PRIMITIVES))) and not isinstance(value, list):
+            raise bad_request(f"{key}: a list is expected")
     if directive == "replace":
         return {k: v for k, v in patch.items() if k != _DIRECTIVE}
     if directive == "delete":
         return {}
-    if directive not in {None, "merge"}:
+    if directive not in (None, "merge"):
         raise bad_request(f"unable to process $patch directive: {directive}")
     result = dict(target)
     if (retain := patch.get(_RETAIN)) is not None:

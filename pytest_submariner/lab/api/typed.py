@@ -13,6 +13,7 @@ from pytest_submariner.lab.api.kinds import Kind
 from pytest_submariner.lab.api.schema import Field, Type, kind_type, type_named
 from pytest_submariner.lab.api.status import Object, bad_request
 
+_ZERO: dict[str, object] = {"s": "", "i": 0, "b": False}
 _GO = {"s": "string", "b": "bool", "i": "int64", "y": "[]uint8", "T": "string", "U": "string"}
 
 
@@ -64,6 +65,9 @@ class _Fitter:
                 or (isinstance(fitted, dict) and _struct(field_type))
             ):
                 found[name] = fitted
+        for name, field_type in known.by_name.items():
+            if field_type.always and field_type.type in _ZERO:
+                found.setdefault(name, _ZERO[field_type.type])
         return found
 
     def _field(self, value: Any, known: Field, path: str) -> Any:
@@ -107,6 +111,16 @@ class _Fitter:
         text = f"json: cannot unmarshal {got} into Go struct field {self.kind.kind}.{path} of type {wanted}"
         group = f'in version "{self.kind.version}" cannot be handled as a {self.kind.kind}'
         return bad_request(f"{self.kind.kind} {group}: {text}")
+
+
+def fit_as(api_version: str, kind: str, body: Object) -> Object:
+    """The body of a subresource (Binding, Eviction, Scale, TokenRequest) or DeleteOptions in its shape; StatusError 400 as with `fit`."""
+    known = kind_type(api_version, kind)
+    if known is None:
+        raise KeyError(f"{api_version}/{kind}")
+    shape = Kind(group=api_version.rpartition("/")[0], kind=kind, plural=kind.lower())
+    rest = {k: v for k, v in body.items() if k not in {"kind", "apiVersion"}}
+    return _Fitter(shape, []).message(rest, known, "")
 
 
 def _struct(known: Field) -> bool:

@@ -16,6 +16,7 @@ from pytest_submariner.lab.api.negotiation import media_type, parse
 from pytest_submariner.lab.api.paths import Target
 from pytest_submariner.lab.api.resources import Resources
 from pytest_submariner.lab.api.status import Object
+from pytest_submariner.lab.api.typed import fit_as
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Writes:
     async def replace(self, request: web.Request, target: Target) -> web.StreamResponse:
         kind, namespace = target.kind, target.namespace or ""
         if target.subresource == "scale":
-            return self._scale(request, target, await body_of(request))
+            return self._scale(request, target, fit_as("autoscaling/v1", "Scale", await body_of(request)))
         if target.subresource not in {"", "status", "finalize"}:
             raise status.method_not_allowed()
         body, warnings = fitted(kind, await body_of(request), request)
@@ -70,7 +71,8 @@ class Writes:
         document = parse(content_type, await request.read())
         if target.subresource == "scale":
             have = subresources.scale_of(self.resources.get(kind, namespace, target.name))
-            return self._scale(request, target, patch.merge(have, document))
+            scale = patch.patched(kind, patch.MERGE_PATCH, document, have)
+            return self._scale(request, target, fit_as("autoscaling/v1", "Scale", scale))
         if content_type == patch.APPLY_PATCH:
             return self._apply(request, target, document)
         warnings: list[str] = []
@@ -147,11 +149,15 @@ class Writes:
         body = await body_of(request)
         match target.subresource:
             case "binding":
-                made = subresources.bind(self.resources, kind, namespace, target.name, body)
+                binding = fit_as("v1", "Binding", body)
+                made = subresources.bind(self.resources, kind, namespace, target.name, binding)
             case "eviction":
-                made = subresources.evict(self.resources, kind, namespace, target.name, body)
+                eviction = fit_as("policy/v1", "Eviction", body)
+                made = subresources.evict(self.resources, kind, namespace, target.name, eviction)
             case "token":
-                made = subresources.new_token(self.tokens, self.resources.get(kind, namespace, target.name), body)
+                account = self.resources.get(kind, namespace, target.name)
+                asked = fit_as("authentication.k8s.io/v1", "TokenRequest", body)
+                made = subresources.new_token(self.tokens, account, asked)
             case _:
                 raise status.method_not_allowed()
         return answer(made, 201)
