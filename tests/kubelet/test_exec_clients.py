@@ -19,6 +19,8 @@ import pytest
 import pytest_asyncio
 from kubelet_fakes import World, pod_api
 
+from pytest_submariner.lab.kubelet import pipes
+
 pytestmark = [
     pytest.mark.asyncio,
     pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not in PATH"),
@@ -147,18 +149,22 @@ async def test_daemon_stays(client: Client) -> None:
 
 async def test_terminal(client: Client) -> None:
     master, slave = os.openpty()
+    os.set_blocking(master, False)
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 99, 0, 0))
-    process = await client.start(
-        "exec", "-it", client.pod, "--", "sh", "-c", "stty size; read word; echo got $word $TERM", terminal=slave
-    )
+    script = 'until [ "$(stty size)" = "44 99" ]; do sleep 0.01; done; echo sized; read word; echo got $word $TERM'
+    process = await client.start("exec", "-it", client.pod, "--", "sh", "-c", script, terminal=slave)
     os.close(slave)
-    text = b""
-    while b"44 99" not in text:
-        text += await asyncio.to_thread(os.read, master, 1000)
-    os.write(master, b"this\n")
-    while b"got this xterm" not in text:
-        text += await asyncio.to_thread(os.read, master, 1000)
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+
+    async def until(words: bytes) -> None:
+        text = b""
+        while words not in text:
+            text += await pipes.read(master)
+
+    async with asyncio.timeout(20):
+        await until(b"sized")
+        os.write(master, b"this\n")
+        await until(b"got this xterm")
+        assert await process.wait() == 0
     os.close(master)
 
 
