@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_submariner.kube import resources
@@ -147,7 +146,8 @@ class KubeClient:
         Errors: CommandNotFound, ExecTimeout (with partial stdout), ExitStatusLost, NodeUnreachable (no such pod or
         container, its node does not answer), AccessDenied, TransportError (the answer arrived incomplete).
         """
-        from pytest_submariner.kube.exec import Container, execute
+        from pytest_submariner.kube.call import Container
+        from pytest_submariner.kube.exec import execute
 
         return execute(
             self.access, Container(namespace, pod, container), argv, stdin=stdin, timeout=timeout, prefix=prefix
@@ -162,7 +162,8 @@ class KubeClient:
         After the last line: TransportError when the command failed. Before: ExecTimeout, ExitStatusLost when the
         stream broke.
         """
-        from pytest_submariner.kube.exec import Container, converse
+        from pytest_submariner.kube.call import Container
+        from pytest_submariner.kube.exec import converse
 
         return converse(self.access, Container(namespace, pod, container), argv, first_line=first_line, timeout=timeout)
 
@@ -213,8 +214,3 @@ class KubeClient:
     def _absent(self, resource: str) -> ResourceAbsent:
         hint = ": is Submariner installed there?" if resource.endswith("submariner.io") else ""
         return ResourceAbsent(f"{self.access.origin}: this cluster has no {resource}{hint}")
-
-
-def on_node(result: CommandResult, node: str, transport: str) -> CommandResult:
-    """The same answer, told as a node's instead of a pod's."""
-    return replace(result, node=node, transport=transport)

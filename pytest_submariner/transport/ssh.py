@@ -14,7 +14,8 @@ from pytest_submariner.errors import ExecTimeout, NodeUnreachable
 from pytest_submariner.kube.envelope import Envelope
 from pytest_submariner.model.result import CommandResult
 from pytest_submariner.transport.base import DEFAULT_TIMEOUT_S
-from pytest_submariner.transport.sshconnection import Connection, SshConfig
+from pytest_submariner.transport.sshconfig import SshConfig
+from pytest_submariner.transport.sshconnection import Connection
 
 CHANNELS = 8
 """Commands at once per connection: OpenSSH's MaxSessions allows 10, and counts sessions a little longer than we do."""
