@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
 import shutil
 import signal
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_submariner.errors import LabError
-from pytest_submariner.lab.kubeapi import ApiError, ApiUnreachable, KubeApi
+from pytest_submariner.lab.kubeapi import KubeApi
 from pytest_submariner.lab.kubelet import podfiles, podstatus
-from pytest_submariner.lab.kubelet.backoff import BackOff
-from pytest_submariner.lab.kubelet.container import Container, PodContext, now, waiting
+from pytest_submariner.lab.kubelet.container import Container, PodContext, now
 from pytest_submariner.lab.kubelet.environment import hostname
 from pytest_submariner.lab.kubelet.events import Events
+from pytest_submariner.lab.kubelet.podreport import PodReport
 from pytest_submariner.lab.kubelet.references import References
+from pytest_submariner.lab.kubelet.supervision import Supervisor
 from pytest_submariner.lab.kubelet.volumes import Volumes
 from pytest_submariner.lab.network import Network, PodNetwork
 from pytest_submariner.lab.spawner import Sandbox, Spawner
@@ -28,9 +28,6 @@ from pytest_submariner.lab.spec import NodeSpec
 
 Object = dict[str, Any]
 DEFAULT_GRACE_S = 30
-RETRY_S, LONGEST_RETRY_S = 1.0, 10.0
-"""How often a container that cannot be made is tried again."""
-IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff")
 log = logging.getLogger(__name__)
 
 
@@ -63,12 +60,15 @@ class PodWorker:
         self._network: PodNetwork | None = None
         self._initialized = self._init_failed = False
         self._failure: tuple[str, str] | None = None
-        self._published: Object | None = None
-        self._publishing = asyncio.Lock()
         self._changed = asyncio.Event()
         self._gone = asyncio.Event()
         self._deleting = asyncio.Event()
         self._started_at = now()
+        metadata = pod["metadata"]
+        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+        self._report = PodReport(machinery.api, path, self.uid, self._gone)
+        title = f"{metadata['name']}_{metadata['namespace']}({self.uid})"
+        self._supervisor = Supervisor(title, self._publish, self._warn, self._changed_spec)
 
     # what the API says
 
@@ -94,7 +94,8 @@ class PodWorker:
             await self._cancel(life)
             await self._end_containers(self._grace)
             await self._release()
-            await self._report_removal()
+            await self._publish()
+            await self._report.removed()
         finally:
             await self._cancel(life)
             for container in self.containers.values():
@@ -108,11 +109,6 @@ class PodWorker:
     def key(self) -> str:
         metadata = self.pod["metadata"]
         return f"{metadata['namespace']}/{metadata['name']}"
-
-    @property
-    def path(self) -> str:
-        metadata = self.pod["metadata"]
-        return f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
 
     def sandbox(self) -> Sandbox | None:
         """The namespaces of a container that runs, the first in the pod's order."""
@@ -166,8 +162,8 @@ class PodWorker:
         try:
             for init in self._named("initContainers"):
                 if init.spec.get("restartPolicy") == "Always":  # a sidecar: the next one need not wait for its end
-                    await self._start(init)
-                    sidecars[init] = asyncio.create_task(self._supervise(init, "Always"))
+                    await self._supervisor.start(init)
+                    sidecars[init] = asyncio.create_task(self._supervisor.supervise(init, "Always"))
                 elif not await self._supervise_init(init):
                     self._init_failed = True
                     return
@@ -176,7 +172,7 @@ class PodWorker:
             await self._publish()
             async with asyncio.TaskGroup() as lives:
                 for container in self._apps:
-                    lives.create_task(self._supervise(container, self._restart_policy))
+                    lives.create_task(self._supervisor.supervise(container, self._restart_policy))
         finally:
             for task in sidecars.values():
                 await self._cancel(task)
@@ -184,67 +180,18 @@ class PodWorker:
 
     async def _supervise_init(self, container: Container) -> bool:
         """Whether it ended well; with restartPolicy Never one failure is the pod's."""
-        await self._start(container)
-        await self._supervise(container, "Never" if self._restart_policy == "Never" else "OnFailure")
+        await self._supervisor.start(container)
+        await self._supervisor.supervise(container, "Never" if self._restart_policy == "Never" else "OnFailure")
         ended = container.state.terminated
         return ended is not None and ended["exitCode"] == 0
 
-    async def _start(self, container: Container) -> None:
-        await container.start()
-        await self._publish()
-
-    async def _supervise(self, container: Container, policy: str) -> None:
-        """From a start to the end that needs no restart."""
-        backoff, retry = BackOff(), RETRY_S
-        loop = asyncio.get_running_loop()
-        while True:
-            if container.state.reason in IMAGE_REASONS:
-                await self._wait_for_image(container)
-                continue
-            if not container.state.running and container.state.terminated is None:
-                self._warn("Failed", f"Error: {container.state.state['waiting'].get('message', '')}", container)
-                await asyncio.sleep(retry)
-                retry = min(retry * 2, LONGEST_RETRY_S)
-                await self._start(container)
-                continue
-            since = loop.time()
-            if container.state.running:
-                await container.wait()
-            ended = container.state.terminated
-            if ended is None or policy == "Never" or (policy == "OnFailure" and ended["exitCode"] == 0):
-                await self._publish()
-                return
-            await self._back_off(container, backoff.after(loop.time() - since), ended)
-            await self._start(container)
-
-    async def _back_off(self, container: Container, seconds: float, ended: Object) -> None:
-        if not seconds:
-            return
-        metadata = self.pod["metadata"]
-        message = (
-            f"back-off {_duration(seconds)} restarting failed container={container.name} "
-            f"pod={metadata['name']}_{metadata['namespace']}({self.uid})"
-        )
-        container.state = replace(
-            container.state, state=waiting("CrashLoopBackOff", message), last={"terminated": ended}, ready=False
-        )
-        self._warn("BackOff", message, container)
-        await self._publish()
-        await asyncio.sleep(seconds)
-
-    async def _wait_for_image(self, container: Container) -> None:
-        """No toolset appears by itself, but the pod's image may be changed."""
-        image, message = container.spec["image"], container.state.state["waiting"]["message"]
-        self._warn("Failed", f"Failed to pull image: {message}", container)
-        refused = waiting("ImagePullBackOff", f'Back-off pulling image "{image}": ErrImagePull: {message}')
-        container.state = replace(container.state, state=refused)
-        await self._publish()
-        while container.spec["image"] == image:
-            self._changed.clear()
-            await self._changed.wait()
-            specs = [*(self.pod["spec"].get("initContainers") or ()), *self.pod["spec"]["containers"]]
-            container.spec = next((spec for spec in specs if spec["name"] == container.name), container.spec)
-        await self._start(container)
+    async def _changed_spec(self, container: str) -> Object:
+        """Returns after the next change of the pod."""
+        self._changed.clear()
+        await self._changed.wait()
+        specs = [*(self.pod["spec"].get("initContainers") or ()), *self.pod["spec"]["containers"]]
+        found: Object = next(spec for spec in specs if spec["name"] == container)
+        return found
 
     # surroundings
 
@@ -333,7 +280,7 @@ class PodWorker:
             "hostIPs": [{"ip": self.node.ip}],
             "conditions": podstatus.conditions(
                 stored.get("conditions") or (),
-                (self._published or {}).get("conditions", ()),
+                self._report.published.get("conditions", ()),
                 phase,
                 sandboxed=bool(self.ip) and phase in ("Pending", "Running"),
                 initialized=self._initialized,
@@ -351,46 +298,7 @@ class PodWorker:
         return status
 
     async def _publish(self) -> None:
-        """The API has the pod's state when this returns, unless the pod is gone. One request at a time, none without a change."""
-        async with self._publishing:
-            status = self._status()
-            if self._gone.is_set() or status == self._published:
-                return
-            # The uid makes a write meant for this pod fail on a successor of the same name.
-            patch = {"metadata": {"uid": self.uid}, "status": status}
-            if await self._tell(lambda: self._on.api.patch(f"{self.path}/status", patch)):
-                self._published = copy.deepcopy(status)
-
-    async def _report_removal(self) -> None:
-        """The API keeps a pod that had a node until its kubelet says that it is gone."""
-        await self._publish()
-        await self._tell(lambda: self._on.api.delete(self.path, grace=0, uid=self.uid))
-
-    async def _tell(self, request: Callable[[], Awaitable[object]]) -> bool:
-        """Again and again while the API has troubles of its own; False when it no longer knows the pod."""
-        pause = 0.1
-        while not self._gone.is_set():
-            try:
-                await request()
-            except ApiError as error:
-                if error.status in (404, 409):
-                    return False
-                log.warning("pod %s: %s", self.key, error)
-                if error.status < 500:
-                    return False
-            except ApiUnreachable as error:
-                log.warning("pod %s: %s", self.key, error)
-            else:
-                return True
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_RETRY_S)
-        return False
+        await self._report.publish(self._status)
 
     def _warn(self, reason: str, message: str, container: Container) -> None:
         self._on.events.warn(self.pod, reason, message, container=container.name)
-
-
-def _duration(seconds: float) -> str:
-    """As Go prints it: 10s, 2m40s, 5m0s."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
