@@ -120,7 +120,13 @@ _TABLE = (
         kind=Kind.INPUT_FILE,
         metavar="FILE",
     ),
-    Option("results", "Write every result as JSON to this file", kind=Kind.OUTPUT_FILE, metavar="FILE"),
+    Option(
+        "results",
+        "Write every result as JSON to this file, when paths were asked (default: reports/results.json)",
+        kind=Kind.OUTPUT_FILE,
+        default="reports/results.json",
+        metavar="FILE",
+    ),
     Option(
         "timeout", "Seconds one attempt on a path may take (default: 5)", kind=Kind.SECONDS, default=5.0, metavar="S"
     ),

@@ -21,11 +21,10 @@ def write(config: pytest.Config, recorder: Recorder, settings: Settings) -> Writ
 
         recorder.comparison = compare(read_junit(settings.subctl_junit), recorder.results).to_dict()
     written: Written = []
-    if settings.results is not None:
-        from pytest_submariner.report.json import write_results
+    from pytest_submariner.report.json import write_results
 
-        write_results(recorder, settings.results)
-        written.append(("results", str(settings.results)))
+    write_results(recorder, settings.results)
+    written.append(("results", str(settings.results)))
     if file := config.getoption("xmlpath", None):
         from pytest_submariner.report.junit import add_suite_properties
 

@@ -33,7 +33,7 @@ class Settings:
     diagnose: str
     subctl: str | None
     subctl_junit: Path | None
-    results: Path | None
+    results: Path
     timeout: float
     disruptive: bool
     keep: bool
@@ -78,7 +78,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
     for option in OPTIONS.values():
         raw, source, base = _raw(option, config, environ)
         if source is None:
-            values[option.field] = () if option.repeatable else option.default
+            values[option.field] = () if option.repeatable else _default(option, base)
             continue
         sources[option.field] = source
         values[option.field] = _read(option, raw, source, base)
@@ -100,6 +100,11 @@ def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
     """`; did you mean X?`, or nothing when no known word is close."""
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _default(option: Option, base: Path) -> Any:
+    """Files are named from the folder pytest was called in."""
+    return base / str(option.default) if option.kind is Kind.OUTPUT_FILE else option.default
 
 
 def _raw(option: Option, config: pytest.Config, environ: Mapping[str, str]) -> tuple[Any, str | None, Path]:

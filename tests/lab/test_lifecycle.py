@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("lab")
 
 
 def _links() -> set[str]:
-    return set(os.listdir("/sys/class/net"))
+    return {device.name for device in Path("/sys/class/net").iterdir()}
 
 
 def _processes_of(lab: str) -> list[int]:

@@ -31,6 +31,7 @@ class EmbeddedControlPlane:
             tokens={self._credentials.token: ADMIN},
             service_cidr=cluster.spec.service_cidr,
             pods=RemoteCommands(cluster.kubelet),
+            advertise=(UNDERLAY_GATEWAY, cluster.spec.api_port),
         )
         self._servers.append(server)
         await server.start([inside, self._listeners[cluster.spec.name]], self._credentials.authority.server_context())
