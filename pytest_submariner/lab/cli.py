@@ -50,6 +50,14 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--clusters", type=int, default=2, help="How many clusters (default: %(default)s)")
     up.add_argument("--gateways", type=int, default=1, help="Gateway nodes per cluster (default: %(default)s)")
     up.add_argument("--workers", type=int, default=1, help="Non-gateway nodes per cluster (default: %(default)s)")
+    for what, example in (("pod", "10.8.0.0/16"), ("service", "100.8.0.0/16")):
+        up.add_argument(
+            f"--{what}-cidr",
+            action="append",
+            default=[],
+            metavar="CIDR",
+            help=f"{what.capitalize()} CIDR; repeat it for the second cluster and so on (default: {example}, then the next)",
+        )
     up.add_argument("--cable", default="vxlan", help=f"Cable driver: {', '.join(specs.CABLES)} (default: %(default)s)")
     up.add_argument(
         "--profile", default="default", help=f"Kind of underlay: {', '.join(specs.PROFILES)} (default: %(default)s)"
@@ -122,6 +130,8 @@ def _up(arguments: argparse.Namespace) -> int:
         control_plane=arguments.control_plane,
         submariner=arguments.submariner,
         agents_dir=arguments.agents_dir,
+        pod_cidrs=arguments.pod_cidr,
+        service_cidrs=arguments.service_cidr,
     )
     description = launch(spec, owner=arguments.owner_pid, api_port=arguments.api_port)
     if arguments.json:

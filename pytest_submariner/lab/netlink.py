@@ -83,13 +83,23 @@ class Batch:
         return self
 
     def _link(
-        self, name: str, index: int, info: bytes, *, mtu: int | None = None, mac: str | None = None, text: str
+        self,
+        name: str,
+        index: int,
+        info: bytes,
+        *,
+        mtu: int | None = None,
+        mac: str | None = None,
+        queue: int | None = None,
+        text: str,
     ) -> Batch:
         body = struct.pack("BxHiII", socket.AF_UNSPEC, 0, index, 0, 0) + _text(3, name)
         if mac is not None:
             body += _attribute(1, mac_bytes(mac))
         if mtu is not None:
             body += _u32(4, mtu)
+        if queue is not None:
+            body += _u32(13, queue)
         return self._add(RTM_NEWLINK, _CREATE | _EXCL, body + _attribute(18, info), text)
 
     def link_bridge(self, name: str, index: int, *, mac: str | None = None) -> Batch:
@@ -128,14 +138,14 @@ class Batch:
         learning: bool = False,
         mac: str | None = None,
     ) -> Batch:
-        """`ip link add NAME type vxlan id VNI [remote IP] dstport PORT [no]learning`."""
+        """`ip link add NAME txqueuelen 0 type vxlan id VNI [remote IP] dstport PORT [no]learning`: the agents' library (Go,
+        vishvananda/netlink) leaves the queue length 0 unless told, and they do not tell."""
         data = _u32(1, vni) + _attribute(15, struct.pack(">H", port)) + _attribute(7, bytes([learning]))
         if remote is not None:
             data += _attribute(2, _ip(remote))
         info = _text(1, "vxlan") + _attribute(2, data)
-        return self._link(
-            name, index, info, mtu=mtu, mac=mac, text=f"link add {name} type vxlan id {vni} dstport {port}"
-        )
+        text = f"link add {name} type vxlan id {vni} dstport {port}"
+        return self._link(name, index, info, mtu=mtu, mac=mac, queue=0, text=text)
 
     def link_up(self, index: int, mtu: int | None = None) -> Batch:
         body = struct.pack("BxHiII", socket.AF_UNSPEC, 0, index, _IFF_UP, _IFF_UP)
@@ -153,12 +163,15 @@ class Batch:
     def link_delete(self, index: int) -> Batch:
         return self._add(RTM_DELLINK, 0, struct.pack("BxHiII", socket.AF_UNSPEC, 0, index, 0, 0), f"link del #{index}")
 
-    def address(self, index: int, ip: str, prefix_length: int) -> Batch:
+    def address(self, index: int, ip: str, prefix_length: int, *, broadcast: bool = False) -> Batch:
+        """`broadcast`: with the network's broadcast address, as the agents' library adds addresses and `ip` does not."""
         body = (
             struct.pack("BBBBI", socket.AF_INET, prefix_length, 0, 0, index)
             + _attribute(2, _ip(ip))
             + _attribute(1, _ip(ip))
         )
+        if broadcast:
+            body += _attribute(4, ipaddress.IPv4Interface(f"{ip}/{prefix_length}").network.broadcast_address.packed)
         return self._add(RTM_NEWADDR, _CREATE | _EXCL, body, f"address add {ip}/{prefix_length} dev #{index}")
 
     def _route(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_submariner.errors import LabError
+from pytest_submariner.lab.cidrs import Ranges, ranges
 
 UNDERLAY = ipaddress.IPv4Network("172.18.0.0/16")
 UNDERLAY_GATEWAY = "172.18.0.1"
@@ -98,8 +100,11 @@ class LabSpec:
         control_plane: str = "embedded",
         submariner: str = "modelled",
         agents_dir: str | None = None,
+        pod_cidrs: Sequence[str] = (),
+        service_cidrs: Sequence[str] = (),
     ) -> LabSpec:
-        """LabError names the value that does not fit and what does."""
+        """`pod_cidrs`, `service_cidrs`: of the first clusters, in order. LabError names the value that does not fit and what
+        does."""
         if not _NAME.fullmatch(name):
             raise LabError(
                 f"--name {name!r}: a lab's name has 1 to 32 lower-case letters, digits or dashes, no dash at either end"
@@ -121,7 +126,8 @@ class LabSpec:
             )
         if submariner != "agents" and agents_dir is not None:
             raise LabError(f"--agents-dir {agents_dir} goes with --submariner agents only")
-        made = tuple(_cluster(i, gateways, workers) for i in range(1, clusters + 1))
+        chosen = ranges(clusters, gateways + workers, pod_cidrs, service_cidrs)
+        made = tuple(_cluster(i, gateways, workers, of) for i, of in enumerate(chosen, start=1))
         return cls(name, made, cable, profile, control_plane, submariner, agents_dir)
 
 
@@ -130,9 +136,9 @@ def _between(option: str, value: int, low: int, high: int) -> None:
         raise LabError(f"{option} {value}: allowed are {low} to {high}")
 
 
-def _cluster(index: int, gateways: int, workers: int) -> ClusterSpec:
-    """c1 has pods 10.8.0.0/16 and services 100.8.0.0/16, c2 10.9.0.0/16 and 100.9.0.0/16, and so on."""
-    name, octet = f"c{index}", 7 + index
+def _cluster(index: int, gateways: int, workers: int, of: Ranges) -> ClusterSpec:
+    """Node N (from 1, gateways first) of cluster 1 is 172.18.1.N and has the N-th /24 of the cluster's pod CIDR."""
+    name = f"c{index}"
     gateway_names = [f"{name}-gw"] if gateways == 1 else [f"{name}-gw{i}" for i in range(1, gateways + 1)]
     names = gateway_names + [f"{name}-w{i}" for i in range(1, workers + 1)]
     nodes = tuple(
@@ -140,10 +146,10 @@ def _cluster(index: int, gateways: int, workers: int) -> ClusterSpec:
             name=node,
             cluster=name,
             ip=f"172.18.{index}.{number}",
-            pod_cidr=f"10.{octet}.{number}.0/24",
-            cni_ip=f"10.{octet}.{number}.1",
+            pod_cidr=of.node_subnet(number),
+            cni_ip=str(ipaddress.IPv4Network(of.node_subnet(number))[1]),
             gateway=number <= gateways,
         )
         for number, node in enumerate(names, start=1)
     )
-    return ClusterSpec(name, index, f"10.{octet}.0.0/16", f"100.{octet}.0.0/16", nodes)
+    return ClusterSpec(name, index, of.pods, of.services, nodes)

@@ -150,3 +150,11 @@ def test_a_failover_moves_the_role_and_leaves_rule_100_behind(bench: Bench) -> N
     finally:
         bench.ask(heal=FIRST, nodes=NODES)
     assert {node: observed(bench, node) for node in NODES} == before
+
+
+def test_devices_carry_what_the_agents_library_gives_them(bench: Bench) -> None:
+    """Neither is in the model: an address's broadcast address, and no queue length."""
+    for device, broadcast in (("vx-submariner", "240.255.255.255"), ("vxlan-tunnel", "241.255.255.255")):
+        shown = bench.run("c2-gw1", f"ip addr show dev {device}")
+        assert f" brd {broadcast} " in shown
+        assert " qlen " not in shown

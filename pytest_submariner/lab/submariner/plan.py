@@ -113,7 +113,7 @@ def _add(batch: Batch, old: NodeState, new: NodeState, renewed: set[str]) -> Non
     implied = {(link.name, link.remote) for link in new.links or ()}
     for address in new.addresses or ():
         if address.device in renewed:
-            batch.address(_INDEX[address.device], address.ip, address.prefix_length)
+            batch.address(_INDEX[address.device], address.ip, address.prefix_length, broadcast=True)
     for entry in new.fdb or ():
         is_new = entry.device in renewed or entry not in (old.fdb or ())
         if is_new and (entry.device, entry.dst) not in implied:
