@@ -24,6 +24,7 @@ TOUCHING = MEASURING | {
     "node_state",
     "non_gateway_node",
     "submariner_lab",
+    "submariner_subctl_report",
     "submariner_topology",
 }
 """Fixtures that need the world."""

@@ -62,6 +62,8 @@ def check_inputs(settings: Settings) -> None:
         check(settings)
     if settings.subctl_junit is not None:
         _check_report(settings, settings.subctl_junit)
+    if settings.subctl is not None:
+        _check_subctl(settings, settings.subctl)
 
 
 def _check_report(settings: Settings, file: Path) -> None:
@@ -72,6 +74,15 @@ def _check_report(settings: Settings, file: Path) -> None:
     except ReportUnreadable as error:
         source = settings.source("subctl_junit")
         raise refuse(OPTIONS["subctl_junit"], file, source, f"cannot be used: {error}") from None
+
+
+def _check_subctl(settings: Settings, program: Path) -> None:
+    from pytest_submariner.compare.subctl import SubctlUnusable, version
+
+    try:
+        version(program)
+    except SubctlUnusable as error:
+        raise refuse(OPTIONS["subctl"], program, settings.source("subctl"), f"cannot be used: {error}") from None
 
 
 def arrange(config: pytest.Config, collected: list[pytest.Item]) -> None:
@@ -169,9 +180,17 @@ def finish(session: pytest.Session) -> None:
 
 def _write(session: pytest.Session, ours: Session) -> None:
     from pytest_submariner import reports
+    from pytest_submariner.stock import of
 
+    report = None
     try:
-        ours.written = reports.write(session.config, ours.recorder, ours.settings)
+        # After an interrupt nothing new is started.
+        report = of(ours).report_at_end(may_run=session.exitstatus != pytest.ExitCode.INTERRUPTED)
+    except SubmarinerError as error:
+        sys.stderr.write(f"submariner: {error}\n")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    try:
+        ours.written = reports.write(session.config, ours.recorder, ours.settings, report) + of(ours).written
     except OSError as error:
         sys.stderr.write(f"submariner: cannot write {error.filename}: {error.strerror}\n")
         ours.written = []

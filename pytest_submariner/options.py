@@ -18,6 +18,8 @@ class Kind(StrEnum):
     TEXT = "text"
     INPUT_FILE = "input file"
     OUTPUT_FILE = "output file"
+    PROGRAM = "program"
+    """A file, or a word without a slash that is looked up in PATH."""
     SECONDS = "seconds"
     FLAG = "flag"
 
@@ -113,7 +115,12 @@ _TABLE = (
         unavailable=("always",),
         metavar="WHEN",
     ),
-    Option("subctl", "Run this subctl and compare with it", metavar="BIN", served=False),
+    Option(
+        "subctl",
+        "Run `subctl verify` of this binary (a path, or a name in PATH) on c1 and c2, and compare spec by spec",
+        kind=Kind.PROGRAM,
+        metavar="BIN",
+    ),
     Option(
         "subctl-junit",
         "Compare with this report of subctl verify --junit-report",

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_submariner.report.recorder import Recorder
 from pytest_submariner.settings import Settings
 
+if TYPE_CHECKING:
+    from pytest_submariner.compare.ginkgo import GinkgoReport
+
 Written = list[tuple[str, str]]
 """(kind, file) of every report, for the summary."""
 
 
-def write(config: pytest.Config, recorder: Recorder, settings: Settings) -> Written:
-    """Compare, then write everything that was asked for. OSError names the file that could not be written."""
-    if settings.subctl_junit is not None:
+def write(config: pytest.Config, recorder: Recorder, settings: Settings, stock: GinkgoReport | None) -> Written:
+    """Compare with what stock subctl said, then write everything that was asked for. OSError names the file that could not be written."""
+    if stock is not None:
         from pytest_submariner.compare.diff import compare
-        from pytest_submariner.compare.ginkgo import read_junit
 
-        recorder.comparison = compare(read_junit(settings.subctl_junit), recorder.results).to_dict()
+        recorder.comparison = compare(stock, recorder.results).to_dict()
     written: Written = []
     from pytest_submariner.report.json import write_results
 

@@ -6,6 +6,7 @@ import difflib
 import math
 import os
 import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,7 @@ class Settings:
     image: str
     mesh: bool
     diagnose: str
-    subctl: str | None
+    subctl: Path | None
     subctl_junit: Path | None
     results: Path
     timeout: float
@@ -145,11 +146,20 @@ def _read_one(option: Option, raw: Any, source: str, base: Path) -> Any:
         value = _read_text(option, raw, source)
         if option.kind in (Kind.INPUT_FILE, Kind.OUTPUT_FILE):
             value = base / Path(value).expanduser()
+        if option.kind is Kind.PROGRAM:
+            value = _find_program(value, base)
     if option.kind is Kind.OUTPUT_FILE and value.is_dir():
         raise refuse(option, value, source, "is a folder; name a file")
     if not option.served and value:
         raise refuse(option, raw, source, "is not available in this version; leave it out")
     return value
+
+
+def _find_program(word: str, base: Path) -> Path:
+    """As a shell would: PATH is for words without a slash. One that is not there stays what it was, for whoever complains."""
+    if os.sep in word or word.startswith("~"):
+        return base / Path(word).expanduser()
+    return Path(shutil.which(word) or word)
 
 
 def _read_flag(option: Option, raw: Any, source: str) -> bool:
@@ -216,6 +226,10 @@ def _refuse_contradictions(s: Settings) -> None:
         )
     if s.ssh_config is not None and s.exec in ("pod", "docker"):
         raise _contradiction(s, "exec", "ssh_config", "an ssh_config serves exec ssh and auto only")
+    if s.subctl is not None and s.subctl_junit is not None:
+        raise _contradiction(
+            s, "subctl", "subctl_junit", "compare with one report, that of the binary or the one there is"
+        )
     if s.plan and s.cleanup:
         raise _contradiction(s, "plan", "cleanup", "one touches nothing, the other removes; give one of them")
 

@@ -62,17 +62,21 @@ class Exchange:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         return (self.folder / name).open("a+b")
 
-    def world(self, find: Callable[[], World]) -> World:
-        """The world, made by whoever comes first. A failure is written down as well: nobody tries in vain again."""
-        with self.open("world.json") as file:
+    def once(self, name: str, make: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
+        """What `make` gave the process of the run that came first, and whether that was this one."""
+        with self.open(name) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
             known = file.read()
-            if not known:
-                known = json.dumps(_attempt(find)).encode()
-                file.write(known)
-                file.flush()
-        answer = json.loads(known)
+            if known:
+                return json.loads(known), False
+            made = make()
+            file.write(json.dumps(made).encode())
+            return made, True
+
+    def world(self, find: Callable[[], World]) -> World:
+        """The world, made by whoever comes first. A failure is written down as well: nobody tries in vain again."""
+        answer, _ = self.once("world.json", lambda: _attempt(find))
         if "error" in answer:
             kind, text = answer["error"]
             raise getattr(errors, kind)(text)

@@ -53,6 +53,8 @@ class SubctlFailed(SubmarinerError):
 @lru_cache(maxsize=4)
 def version(program: Path) -> str:
     """What the binary calls itself. SubctlUnusable says why it cannot be used."""
+    if program.name == str(program):
+        raise SubctlUnusable(f"it is not in PATH (a file in this folder would be ./{program})")
     if not program.exists():
         raise SubctlUnusable("there is no such file")
     if not program.is_file() or not os.access(program, os.X_OK):

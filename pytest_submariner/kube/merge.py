@@ -52,7 +52,7 @@ def _entry(documents: list[tuple[Path, Object]], kind: str, name: object, origin
 
 
 def _absolute(settings: Object, folder: Path) -> Object:
-    found = {key: str(folder / value) if key in _FILES and value else value for key, value in settings.items()}
+    found: Object = {key: str(folder / value) if key in _FILES and value else value for key, value in settings.items()}
     plugin = found.get("exec") or {}
     if "/" in (plugin.get("command") or ""):
         found["exec"] = {**plugin, "command": str(folder / plugin["command"])}

@@ -123,7 +123,7 @@ def test_a_report_of_subctl_that_was_not_given_is_a_skip_and_asks_no_cluster(fak
     fake.pytester.makepyfile("def test_it(submariner_subctl_report): pass")
     result = fake.pytester.runpytest("-rs")
     result.stdout.fnmatch_lines(
-        ["SKIPPED * needs a report of subctl verify --junit-report; name it with --submariner-subctl-junit"]
+        ["SKIPPED * needs stock subctl: run one with --submariner-subctl BIN*--submariner-subctl-junit FILE"]
     )
     assert fake.log == []
 

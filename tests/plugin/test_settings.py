@@ -100,8 +100,8 @@ def test_lists_in_the_environment_are_separated_by_commas(
         (["--submariner-context="], "--submariner-context: '' (from option) is empty"),
         (["--submariner-mesh"], "--submariner-mesh: 'yes' (from option) is not available in this version*"),
         (
-            ["--submariner-subctl=subctl"],
-            "--submariner-subctl: 'subctl' (from option) is not available in this version*",
+            ["--submariner-subctl=no-such-subctl"],
+            "--submariner-subctl: 'no-such-subctl' (from option) cannot be used: it is not in PATH*./no-such-subctl*",
         ),
         (
             ["--submariner-diagnose=always"],
