@@ -59,6 +59,7 @@ class Lab:
         self._ssh = SshAccess(state.folder, listeners.ssh, self._network, spawner)
         self._control_plane = self._make_control_plane()
         self._clusters: dict[str, _Cluster] = {}
+        self._submariner: Submariner | None = None
         self.timings: dict[str, float] = {}
 
     @asynccontextmanager
@@ -80,7 +81,8 @@ class Lab:
             self._ssh.configure(self._credentials)
             self._ssh.start()
         async with self._timed("submariner_s"):
-            await self._make_submariner().install()
+            self._submariner = self._make_submariner()
+            await self._submariner.install()
         kubeconfig = self._credentials.kubeconfig(self.spec, self._listeners.ports())
         self._state.write("kubeconfig", yaml.safe_dump(kubeconfig, sort_keys=False))
 

@@ -60,7 +60,7 @@ def test_the_process_builds_the_same_endpoint_as_the_installation() -> None:
 
 def test_the_first_gateway_by_name_leads() -> None:
     assert leader(tuple(reversed(C1.gateways))).name == "c1-gw1"
-    assert objects.lease(leader(C1.gateways))["spec"]["holderIdentity"] == "c1-gw1-submariner-gateway"
+    assert objects.lease(leader(C1.gateways).name)["spec"]["holderIdentity"] == "c1-gw1-submariner-gateway"
 
 
 def test_the_gateway_daemonset_has_what_stock_tools_read() -> None:

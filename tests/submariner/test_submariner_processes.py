@@ -28,6 +28,8 @@ C1, C2 = SPEC.clusters
 ENDPOINTS = [endpoint_of(C1, SPEC.node("c1-gw1"), "vxlan"), endpoint_of(C2, SPEC.node("c2-gw1"), "vxlan")]
 REMOTE_IP = "10.9.1.1"
 OPERATOR = "/apis/submariner.io/v1/namespaces/submariner-operator"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/submariner-operator/leases"
+LEASE = f"{LEASES}/submariner-gateway-lock"
 ENVIRONMENT = {
     "NODE_NAME": "c1-gw1",
     "POD_NAME": "submariner-gateway-x",
@@ -42,7 +44,7 @@ ENVIRONMENT = {
 
 
 class Api:
-    """Remembers what was written."""
+    """Remembers what was written. c1-gw1 holds the lease."""
 
     def __init__(self, endpoints: list[Endpoint]) -> None:
         self.stored: dict[str, Object] = {}
@@ -50,6 +52,20 @@ class Api:
         for endpoint in endpoints:
             self.put(f"{OPERATOR}/endpoints", objects.endpoint(endpoint, "submariner-operator", synced=False))
         self.patches: list[tuple[str, Object]] = []
+        self.create(LEASES, objects.lease("c1-gw1"))
+
+    def get(self, path: str) -> Object | None:
+        return self.stored.get(path)
+
+    def create(self, collection: str, body: Object) -> None:
+        if f"{collection}/{body['metadata']['name']}" in self.stored:
+            raise ApiFailure(409, "already exists")
+        self.put(collection, body)
+
+    def replace(self, path: str, body: Object) -> None:
+        if self.stored[path]["metadata"].get("resourceVersion") != body["metadata"].get("resourceVersion"):
+            raise ApiFailure(409, "the object has been modified")
+        self.stored[path] = body
 
     def put(self, collection: str, body: Object) -> None:
         if self.fails:
@@ -128,11 +144,11 @@ def test_the_active_gateway_reports_its_cables_and_labels_its_pod() -> None:
     (connection,) = found.connections
     assert (connection.endpoint, connection.status, connection.using_ip) == (ENDPOINTS[1], "connected", "172.18.2.1")
     assert (connection.latency or {})["last"] == "364.542µs"
-    pod, lease = api.patches
+    (pod,) = api.patches
     assert pod[0] == "/api/v1/namespaces/submariner-operator/pods/submariner-gateway-x"
     labels = {"gateway.submariner.io/status": "active", "gateway.submariner.io/node": "c1-gw1"}
     assert pod[1] == {"metadata": {"labels": labels}}
-    assert lease[0].endswith("/leases/submariner-gateway-lock")
+    assert api.stored[LEASE]["spec"]["renewTime"] >= api.stored[LEASE]["spec"]["acquireTime"]
 
 
 def test_before_the_first_reply_a_cable_is_connected_without_a_latency() -> None:
@@ -156,16 +172,65 @@ def test_a_passive_gateway_has_no_connections_and_does_not_renew_the_lease() -> 
     assert pod[1]["metadata"]["labels"]["gateway.submariner.io/status"] == "passive"
 
 
-def test_the_role_follows_the_endpoint() -> None:
+def hold_lease(api: Api, holder: str, **spec: Any) -> None:
+    api.stored[LEASE] = {**objects.lease(holder), "spec": {**objects.lease(holder)["spec"], **spec}}
+
+
+def local_endpoints(api: Api) -> list[str]:
+    return [key.rsplit("/", 1)[1] for key in api.stored if key.startswith(f"{OPERATOR}/endpoints/c1-")]
+
+
+def test_the_role_follows_the_lease() -> None:
     process, api = gateway(health="connected")
-    for key in [key for key in api.stored if "endpoints/c1" in key]:
-        del api.stored[key]
-    other = endpoint_of(C1, SPEC.node("c1-gw2"), "vxlan")
-    api.put(f"{OPERATOR}/endpoints", objects.endpoint(other, "submariner-operator", synced=False))
+    hold_lease(api, "c1-gw2")
     process.refresh()
     process.publish()
     assert published(api).ha_status == "passive"
     assert api.patches[-1][1]["metadata"]["labels"]["gateway.submariner.io/status"] == "passive"
+
+
+def test_a_passive_gateway_takes_an_expired_lease_and_its_endpoint_replaces_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(discovery, "private_ip", lambda: "172.18.1.2")
+    process, api = gateway("c1-gw2", health="connected")
+    assert local_endpoints(api) == ["c1-submariner-cable-c1-172-18-1-1"]
+    clock = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: clock + 14)
+    process.refresh()
+    assert not process.leads
+    hold_lease(api, "c1-gw1", renewTime="renewed")
+    process.refresh()
+    monkeypatch.setattr(time, "monotonic", lambda: clock + 28)
+    process.refresh()
+    assert not process.leads, "the lease was renewed 14 seconds ago"
+    monkeypatch.setattr(time, "monotonic", lambda: clock + 30)
+    process.refresh()
+    monkeypatch.undo()
+    assert process.leads
+    assert local_endpoints(api) == ["c1-submariner-cable-c1-172-18-1-2"]
+    spec = api.stored[LEASE]["spec"]
+    assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("c1-gw2-submariner-gateway", 1)
+    process.publish()
+    assert published(api, "c1-gw2").is_active
+
+
+@pytest.mark.parametrize("rival", ["creates it", "changes it"])
+def test_a_gateway_that_is_not_quick_enough_stays_passive(rival: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    process, api = gateway("c1-gw2")
+    hold_lease(api, "")
+    stale = None if rival == "creates it" else {**api.stored[LEASE], "metadata": {"resourceVersion": "1"}}
+    monkeypatch.setattr(api, "get", lambda path: stale)
+    process.refresh()
+    assert not process.leads
+
+
+def test_without_a_lease_the_first_gateway_makes_one() -> None:
+    process, api = gateway("c1-gw2")
+    del api.stored[LEASE]
+    process.refresh()
+    assert process.leads
+    assert api.stored[LEASE]["spec"]["holderIdentity"] == "c1-gw2-submariner-gateway"
 
 
 def test_the_active_gateway_removes_gateways_that_stopped_refreshing() -> None:

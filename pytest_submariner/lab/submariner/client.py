@@ -59,6 +59,13 @@ class ApiClient:
         metadata = {**body["metadata"], "resourceVersion": existing["metadata"]["resourceVersion"]}
         self._call("PUT", path, {**body, "metadata": metadata})
 
+    def create(self, collection: str, body: Object) -> Object:
+        return self._call("POST", collection, body)
+
+    def replace(self, path: str, body: Object) -> Object:
+        """Only the version that `body` names (409 otherwise)."""
+        return self._call("PUT", path, body)
+
     def patch(self, path: str, body: Object) -> Object:
         """A JSON merge patch (RFC 7386)."""
         return self._call("PATCH", path, body, content_type=MERGE_PATCH)

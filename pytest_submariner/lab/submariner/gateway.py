@@ -1,5 +1,5 @@
-"""The gateway pod's process: active or passive by the local Endpoint, it labels its pod, renews the lease, pings,
-publishes a Gateway.
+"""The gateway pod's process: active while it holds the lease, passive otherwise. It labels its pod, pings, publishes a Gateway,
+and the Endpoint and Cluster when it becomes active.
 
 Rules of status and message: submariner:pkg/cableengine/syncer/syncer.go,
 submariner:pkg/cableengine/healthchecker/healthchecker.go."""
@@ -10,11 +10,12 @@ import time
 from typing import Any, Final
 
 from pytest_submariner.dataplane import constants as c
-from pytest_submariner.dataplane.objects import Endpoint
+from pytest_submariner.dataplane.objects import Cluster, Endpoint
 from pytest_submariner.errors import LabError
-from pytest_submariner.lab.submariner import agent, discovery
+from pytest_submariner.lab.submariner import agent, discovery, objects
 from pytest_submariner.lab.submariner.agent import Agent, Settings, log
-from pytest_submariner.lab.submariner.objects import GROUP_V1, LEASE_NAME, VERSION, micro_time
+from pytest_submariner.lab.submariner.election import Election
+from pytest_submariner.lab.submariner.objects import GROUP_V1, VERSION
 from pytest_submariner.lab.submariner.topology import make_endpoint
 
 Object = dict[str, Any]
@@ -40,18 +41,26 @@ class GatewayProcess(Agent):
             subnets=(*settings.service_cidrs, *settings.pod_cidrs),
             backend=settings.cable_driver,
         )
+        self.leads = False
         self._labelled = ""
+        self._election = Election(settings.namespace, settings.hostname)
 
     def ping_targets(self) -> tuple[Endpoint, ...]:
-        return self.remotes if self.is_active_gateway else ()
+        return self.remotes if self.leads else ()
+
+    def refresh(self) -> None:
+        """Contends for the lease first; who has it sees to it that its Endpoint is the cluster's only one."""
+        self.leads = self._election.contend(self.api)
+        if self.leads:
+            self._claim()
+        super().refresh()
 
     def publish(self) -> None:
-        status = "active" if self.is_active_gateway else "passive"
+        status = "active" if self.leads else "passive"
         if status != self._labelled:
             self._label(status)
         self.api.put(self.settings.collection("gateways"), self.gateway(status))
-        if self.is_active_gateway:
-            self._renew_lease()
+        if self.leads:
             self._remove_stale()
 
     def gateway(self, ha_status: str) -> Object:
@@ -96,9 +105,27 @@ class GatewayProcess(Agent):
         self._labelled = status
         log.info("gateway %s is %s", self.settings.hostname, status)
 
-    def _renew_lease(self) -> None:
-        path = f"/apis/coordination.k8s.io/v1/namespaces/{self.settings.namespace}/leases/{LEASE_NAME}"
-        self.api.patch(path, {"spec": {"renewTime": micro_time()}})
+    def _claim(self) -> None:
+        """Other local Endpoints go, then the own one comes (submariner:pkg/controllers/datastoresyncer/datastoresyncer.go)."""
+        endpoints = self.settings.collection("endpoints")
+        local = {
+            item["metadata"]["name"]
+            for item in self.api.list(endpoints)
+            if item["spec"].get("cluster_id") == self.settings.cluster_id
+        }
+        for name in local - {self.local.name}:
+            log.info("Endpoint %s is of a former gateway: removed", name)
+            self.api.delete(f"{endpoints}/{name}")
+        if self.local.name in local:
+            return
+        self.api.put(
+            self.settings.collection("clusters"),
+            objects.cluster(self._cluster(), self.settings.namespace, synced=False),
+        )
+        self.api.create(endpoints, objects.endpoint(self.local, self.settings.namespace, synced=False))
+
+    def _cluster(self) -> Cluster:
+        return Cluster(self.settings.cluster_id, self.settings.pod_cidrs, self.settings.service_cidrs)
 
     def _remove_stale(self) -> None:
         collection = self.settings.collection("gateways")

@@ -14,6 +14,7 @@ from pytest_submariner.lab.spec import ClusterSpec, LabSpec, NodeSpec
 from pytest_submariner.lab.submariner import objects, workloads
 from pytest_submariner.lab.submariner.access import ApiAccess
 from pytest_submariner.lab.submariner.apply import Applier
+from pytest_submariner.lab.submariner.brokersync import BrokerSync
 from pytest_submariner.lab.submariner.creation import Creator, path
 from pytest_submariner.lab.submariner.foundation import lay_foundation
 from pytest_submariner.lab.submariner.readiness import internal_ip, submariner_ready
@@ -33,7 +34,7 @@ MANY_NODES: Final = 20
 
 
 class ModelledSubmariner:
-    """`install()` once; afterwards `apply_all()` follows the objects, `heal()` puts nodes right."""
+    """`install()` once; afterwards nodes follow the objects, and `heal()` puts nodes right."""
 
     def __init__(self, spec: LabSpec, apis: Mapping[str, KubeApi], network: Network, api_access: ApiAccess) -> None:
         """`apis`: cluster -> its API; `api_access`: how the pods reach it."""
@@ -41,6 +42,7 @@ class ModelledSubmariner:
         self._apis = apis
         self._access = api_access
         self._applier = Applier(network, permanent_neighbours=len(spec.nodes) >= MANY_NODES)
+        self._following: asyncio.Task[None] | None = None
 
     async def install(self) -> None:
         """Objects, pods, node state. Returns when every supported path is programmed, the gateway and route agent
@@ -54,9 +56,14 @@ class ModelledSubmariner:
         await asyncio.gather(
             *(submariner_ready(self._apis[c.name], c, remotes, READY_DEADLINE_S) for c in self._spec.clusters)
         )
+        sync = BrokerSync(self._apis, self._spec.clusters[0].name, self.apply_all)
+        self._following = asyncio.create_task(sync.run(), name="broker sync")
 
     async def stop(self) -> None:
-        """Nothing of its own runs: the pods are the kubelet's, the node state ends with the namespaces."""
+        """Stops following; the pods are the kubelet's, the node state ends with the namespaces."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
 
     async def apply_all(self) -> None:
         """Computes every node's role and state from the objects as they are now, and programs what changed."""
@@ -103,7 +110,7 @@ class ModelledSubmariner:
         if cluster == self._spec.clusters[0]:
             synced += [self._synced(other, c.BROKER_NAMESPACE, is_synced=True) for other in self._spec.clusters]
         await asyncio.gather(
-            create("coordination.k8s.io/v1", "leases", objects.lease(leader(cluster.gateways))),
+            create("coordination.k8s.io/v1", "leases", objects.lease(leader(cluster.gateways).name)),
             create("v1", "secrets", workloads.secret(cluster, self._access)),
             *(create(*item) for group in synced for item in group),
         )

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pytest_submariner.dataplane import constants as c
 from pytest_submariner.dataplane.objects import Cluster, Endpoint
-from pytest_submariner.lab.spec import ClusterSpec, NodeSpec
+from pytest_submariner.lab.spec import ClusterSpec
 
 Object = dict[str, Any]
 VERSION: Final = "0.19.0-modelled"
@@ -104,14 +104,14 @@ def endpoint(source: Endpoint, namespace_name: str, *, synced: bool) -> Object:
     return {**head, "spec": source.to_spec()}
 
 
-def lease(holder: NodeSpec) -> Object:
+def lease(hostname: str) -> Object:
     """Leadership of the cluster's gateways, held by `<OS hostname>-submariner-gateway`."""
     now = micro_time()
     return {
         **_head("coordination.k8s.io/v1", "Lease", LEASE_NAME, c.OPERATOR_NAMESPACE),
         "spec": {
             "acquireTime": now,
-            "holderIdentity": f"{holder.name}-submariner-gateway",
+            "holderIdentity": f"{hostname}-submariner-gateway",
             "leaseDurationSeconds": LEASE_SECONDS,
             "leaseTransitions": 0,
             "renewTime": now,
