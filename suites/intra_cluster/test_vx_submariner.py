@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import allure
 import pytest
 
 from pytest_submariner import PathResult, Verdict
@@ -41,5 +42,7 @@ def test_ping_is_rewritten_by_design(path: str, assert_path: Callable[[str], obj
 @pytest.mark.submariner_requires(clusters=2, non_gateways=1)
 def test_supported_paths_work_all_the_same(reach: Callable[[str], PathResult]) -> None:
     """Answered or not, the ping says nothing about these, and these are what Submariner promises."""
+    allure.dynamic.epic("vx-submariner inside a cluster")  # type: ignore[no-untyped-call]
+    allure.dynamic.title("What the node of the ping is meant to do works all the same")  # type: ignore[no-untyped-call]
     broken = {result.id: result.detail for result in map(reach, SUPPORTED) if result.verdict is not Verdict.OK}
     assert not broken
