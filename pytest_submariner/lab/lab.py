@@ -74,15 +74,15 @@ class Lab:
             await self._network.build()
         async with self._timed("control_plane_s"):
             parts = [self._make_cluster(cluster) for cluster in self.spec.clusters]
-            await self._control_plane.start(parts)
+            submariner = self._submariner = self._make_submariner()
+            await self._control_plane.start(parts, submariner.prepare)
             await asyncio.gather(
                 *(part.start() for c in self._clusters.values() for part in (c.kubelet, c.controllers))
             )
             self._ssh.configure(self._credentials)
             self._ssh.start()
         async with self._timed("submariner_s"):
-            self._submariner = self._make_submariner()
-            await self._submariner.install()
+            await submariner.install()
         kubeconfig = self._credentials.kubeconfig(self.spec, self._listeners.ports())
         self._state.write("kubeconfig", yaml.safe_dump(kubeconfig, sort_keys=False))
 
@@ -100,7 +100,9 @@ class Lab:
 
     def _make_submariner(self) -> Submariner:
         apis = {name: cluster.api for name, cluster in self._clusters.items()}
-        access = ApiAccess(self._credentials.token, self._credentials.authority.ca_pem, self._inside_urls())
+        outside = {name: f"https://127.0.0.1:{port}" for name, port in self._listeners.ports().items()}
+        ca_pem = self._credentials.authority.ca_pem
+        access = ApiAccess(self._credentials.token, ca_pem, self._inside_urls(), outside)
         if self.spec.agents_dir is not None:
             from pytest_submariner.lab.submariner.agents import AgentsSubmariner
 

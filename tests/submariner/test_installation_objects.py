@@ -16,7 +16,12 @@ from pytest_submariner.lab.submariner.modelled import leader
 from pytest_submariner.lab.submariner.topology import cluster_of, endpoint_of, make_endpoint
 
 C1, C2 = SPEC.clusters
-ACCESS = ApiAccess("letmein", b"-----BEGIN", {"c1": "https://172.18.0.1:6443", "c2": "https://172.18.0.1:6444"})
+ACCESS = ApiAccess(
+    "letmein",
+    b"-----BEGIN",
+    {"c1": "https://172.18.0.1:6443", "c2": "https://172.18.0.1:6444"},
+    {"c1": "https://127.0.0.1:40001", "c2": "https://127.0.0.1:40002"},
+)
 DAEMONSETS = {
     "submariner-gateway": workloads.gateway_daemonset(C1, "vxlan"),
     "submariner-routeagent": workloads.route_agent_daemonset(C1),
@@ -115,12 +120,11 @@ def test_commands_name_functions_that_exist() -> None:
 
 def test_the_submariner_resource_has_every_required_field() -> None:
     """Those of the CRD; without one a genuine API server refuses it."""
-    spec = objects.submariner(C1, "vxlan", "172.18.0.1:6443")["spec"]
+    spec = objects.submariner(C1, "vxlan", "127.0.0.1:40001", token="letmein", ca_pem=b"-----BEGIN")["spec"]
     required = "broker brokerK8sApiServer brokerK8sRemoteNamespace ceIPSecDebug clusterCIDR clusterID debug namespace"
     assert {*required.split(), "natEnabled", "serviceCIDR"} <= set(spec)
     assert {"clusterID", "natEnabled"} <= set(objects.submariner_status(C1)["status"])
-    discovery = objects.service_discovery(C1, "172.18.0.1:6443")["spec"]
-    assert {"brokerK8sApiServer", "brokerK8sRemoteNamespace", "clusterID", "debug", "namespace"} <= set(discovery)
+    assert base64.b64decode(spec["brokerK8sCA"]) == b"-----BEGIN"
 
 
 def test_access_does_not_print_its_secrets() -> None:

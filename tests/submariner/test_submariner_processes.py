@@ -336,9 +336,7 @@ def test_a_missing_variable_is_named_and_the_process_ends() -> None:
 
 
 def test_sigterm_ends_a_process_that_cannot_reach_the_api() -> None:
-    code = (
-        "import sys; from pytest_submariner.lab.submariner.routeagent import main; print(flush=True); sys.exit(main())"
-    )
+    code = "import sys; from pytest_submariner.lab.submariner.routeagent import main; sys.exit(main())"
     environment = {
         **os.environ,
         **ENVIRONMENT,
@@ -347,7 +345,7 @@ def test_sigterm_ends_a_process_that_cannot_reach_the_api() -> None:
     }
     process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    process.stdout.readline()
+    assert process.stdout.readline() == f"submariner-routeagent version: {objects.VERSION}\n"
     line = process.stdout.readline()
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0

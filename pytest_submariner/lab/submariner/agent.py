@@ -18,7 +18,7 @@ from typing import Any, Final
 from pytest_submariner.dataplane.objects import Endpoint
 from pytest_submariner.errors import LabError, TopologyError
 from pytest_submariner.lab.submariner.client import ApiClient, ApiFailure
-from pytest_submariner.lab.submariner.objects import GROUP_V1
+from pytest_submariner.lab.submariner.objects import GROUP_V1, VERSION
 from pytest_submariner.lab.submariner.pinger import Health, Pinger
 
 Object = dict[str, Any]
@@ -90,6 +90,8 @@ class Agent(ABC):
     Subclasses say what to publish. An API that is away is asked again; no failure of it ends the process.
     """
 
+    component: str
+    """What subctl calls it."""
     period_s: float
 
     def __init__(self, settings: Settings, *, ping_interval_s: float) -> None:
@@ -184,6 +186,9 @@ def run(make: Callable[[Settings], Agent]) -> int:
         log.error("cannot start: %s", error)
         return 1
     try:
+        # As upstream's binaries say it in their logs, where subctl looks for it (submariner:pkg/versions/version.go).
+        sys.stdout.write(f"{agent.component} version: {VERSION}\n")
+        sys.stdout.flush()
         agent.run()
     except Stop:
         try:

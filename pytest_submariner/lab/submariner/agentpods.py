@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from pytest_submariner.dataplane import constants as c
 from pytest_submariner.lab.sandboxes import PYTHON
 from pytest_submariner.lab.spec import ClusterSpec
 from pytest_submariner.lab.submariner import rbac, workloads
+from pytest_submariner.lab.submariner.foundation import Broker
 from pytest_submariner.lab.submariner.objects import NETWORK_PLUGIN
 from pytest_submariner.lab.toolsets import Toolset
 
@@ -23,14 +23,6 @@ _CONFIG: Final = "/run/submariner"
 _ROOT: Final = {"runAsUser": 0, "privileged": True, "allowPrivilegeEscalation": True}
 
 
-@dataclass(frozen=True)
-class Broker:
-    """How gateways reach the broker: `host:port` and a token there."""
-
-    address: str
-    token: str = field(repr=False)
-
-
 def toolset(folder: Path) -> Toolset:
     """The image of the agents' pods: `folder` is bound, so a binary replaced in it is what the next pod runs."""
     return Toolset(IMAGE, f"the agents of {folder}", (_FOLDER, PYTHON), binds={_FOLDER: str(folder.resolve())})
@@ -40,12 +32,13 @@ def kubeconfig_secret(account: str) -> str:
     return f"{account}-kubeconfig"
 
 
-def daemonsets(cluster: ClusterSpec, cable: str, broker: Broker) -> tuple[Object, Object]:
-    """Gateway and route agent."""
-    return _gateway(cluster, cable, broker), _route_agent(cluster)
+def daemonsets(cluster: ClusterSpec, cable: str, broker: Broker, version: str) -> tuple[Object, Object]:
+    """Gateway and route agent; `version` is what the programs call themselves."""
+    image = f"localhost/{IMAGE}:{version}"
+    return _gateway(cluster, cable, broker, image), _route_agent(cluster, image)
 
 
-def _gateway(cluster: ClusterSpec, cable: str, broker: Broker) -> Object:
+def _gateway(cluster: ClusterSpec, cable: str, broker: Broker, image: str) -> Object:
     values = {
         "SUBMARINER_CABLEDRIVER": cable,
         "SUBMARINER_NATENABLED": "false",
@@ -53,7 +46,7 @@ def _gateway(cluster: ClusterSpec, cable: str, broker: Broker) -> Object:
         "SUBMARINER_BROKER": "k8s",
         "AIR_GAPPED_DEPLOYMENT": "true",
         "CE_IPSEC_NATTPORT": str(c.CABLE_PORT),
-        "BROKER_K8S_APISERVER": broker.address,
+        "BROKER_K8S_APISERVER": broker.inside,
         "BROKER_K8S_APISERVERTOKEN": broker.token,
         "BROKER_K8S_INSECURE": "true",
         "BROKER_K8S_REMOTENAMESPACE": c.BROKER_NAMESPACE,
@@ -62,24 +55,24 @@ def _gateway(cluster: ClusterSpec, cable: str, broker: Broker) -> Object:
     script = (
         f"echo 0 > /proc/sys/net/ipv4/conf/all/send_redirects; exec {GATEWAY_PROGRAM} -kubeconfig {_CONFIG}/kubeconfig"
     )
-    container = {**_container(workloads.GATEWAY, cluster, values), "command": ["sh", "-c", script]}
+    container = {**_container(workloads.GATEWAY, cluster, values, image), "command": ["sh", "-c", script]}
     labels = {"app": workloads.GATEWAY}
     return _daemonset(workloads.GATEWAY, labels, container, rbac.GATEWAY_ACCOUNT, {c.GATEWAY_LABEL: "true"})
 
 
-def _route_agent(cluster: ClusterSpec) -> Object:
+def _route_agent(cluster: ClusterSpec, image: str) -> Object:
     container = {
-        **_container(workloads.ROUTE_AGENT, cluster, {"SUBMARINER_NETWORKPLUGIN": NETWORK_PLUGIN}),
+        **_container(workloads.ROUTE_AGENT, cluster, {"SUBMARINER_NETWORKPLUGIN": NETWORK_PLUGIN}, image),
         "command": [ROUTE_AGENT_PROGRAM, "-kubeconfig", f"{_CONFIG}/kubeconfig"],
     }
     labels = {"app": workloads.ROUTE_AGENT, "component": "routeagent"}
     return _daemonset(workloads.ROUTE_AGENT, labels, container, rbac.ROUTE_AGENT_ACCOUNT, {})
 
 
-def _container(name: str, cluster: ClusterSpec, values: dict[str, str]) -> Object:
+def _container(name: str, cluster: ClusterSpec, values: dict[str, str], image: str) -> Object:
     return {
         "name": name,
-        "image": IMAGE,
+        "image": image,
         "env": [*workloads.common_env(cluster), *({"name": key, "value": value} for key, value in values.items())],
         "securityContext": _ROOT,
         "volumeMounts": [{"name": "kubeconfig", "mountPath": _CONFIG, "readOnly": True}],

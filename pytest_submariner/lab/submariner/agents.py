@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping
+import logging
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,10 +18,10 @@ from pytest_submariner.errors import LabError, LabUnavailable
 from pytest_submariner.lab import toolsets
 from pytest_submariner.lab.binaries import check_starts
 from pytest_submariner.lab.spec import ClusterSpec, LabSpec
-from pytest_submariner.lab.submariner import agentpods, crds, rbac
+from pytest_submariner.lab.submariner import agentpods, crds, objects, rbac
 from pytest_submariner.lab.submariner.access import ApiAccess
 from pytest_submariner.lab.submariner.creation import Creator
-from pytest_submariner.lab.submariner.foundation import broker_address, lay_foundation
+from pytest_submariner.lab.submariner.foundation import Broker, grant, lay_foundation, open_broker, token
 from pytest_submariner.lab.submariner.readiness import submariner_ready
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ Object = dict[str, Any]
 READY_DEADLINE_S: Final = 60.0
 _PATHS_DEADLINE_S: Final = 30.0
 _PING_INTERVAL_S: Final = 0.1
-_TOKEN_SECONDS: Final = 7 * 86400
+log = logging.getLogger(__name__)
 
 
 class AgentsSubmariner:
@@ -49,48 +52,59 @@ class AgentsSubmariner:
         self._network = network
         self._access = api_access
         self._definitions = _definitions(folder)
-        for program in agentpods.PROGRAMS:
-            check_starts(folder / program, "--agents-dir", "-help")
+        said = [check_starts(folder / program, "--agents-dir", "--version") for program in agentpods.PROGRAMS]
+        self._version = _version(said[0])
         toolsets.register(agentpods.toolset(folder))
+
+    async def prepare(self, cluster: ClusterSpec) -> None:
+        """The kinds, which have to be there before anything else."""
+        await crds.install_early(self._apis[cluster.name], self._definitions)
 
     async def install(self) -> None:
         """Kinds, permissions, pods. Returns when both gateways report their cables connected and every node reaches every
         remote gateway. LabError says what is missing."""
-        for cluster in self._spec.clusters:
-            await crds.install(self._apis[cluster.name], self._definitions)
-        await asyncio.gather(*(self._install_objects(cluster) for cluster in self._spec.clusters))
-        broker_token = await self._broker_token()
-        await asyncio.gather(*(self._install_agents(cluster, broker_token) for cluster in self._spec.clusters))
-        remotes = len(self._spec.clusters) - 1
-        await asyncio.gather(
-            *(submariner_ready(self._apis[c.name], c, remotes, READY_DEADLINE_S) for c in self._spec.clusters)
-        )
-        await self._await_paths()
+        clusters, remotes = self._spec.clusters, len(self._spec.clusters) - 1
+        async with self._phase("kinds"):
+            broker, *_ = await asyncio.gather(
+                open_broker(self._apis[clusters[0].name], self._spec, self._access),
+                *(crds.install(self._apis[cluster.name], self._definitions) for cluster in clusters),
+            )
+        async with self._phase("objects"):
+            await asyncio.gather(*(self._install_objects(cluster, broker) for cluster in clusters))
+        async with self._phase("workloads"):
+            await asyncio.gather(*(self._install_agents(cluster, broker) for cluster in clusters))
+        async with self._phase("cables"):
+            ready = (submariner_ready(self._apis[c.name], c, remotes, READY_DEADLINE_S) for c in clusters)
+            await asyncio.gather(*ready)
+        async with self._phase("paths"):
+            await self._await_paths()
+
+    @staticmethod
+    @asynccontextmanager
+    async def _phase(name: str) -> AsyncIterator[None]:
+        start = asyncio.get_running_loop().time()
+        yield
+        log.info("%s: %.1f s", name, asyncio.get_running_loop().time() - start)
 
     async def stop(self) -> None:
         """Nothing of its own runs: the pods are the kubelet's."""
 
-    async def _install_objects(self, cluster: ClusterSpec) -> None:
+    async def _install_objects(self, cluster: ClusterSpec, broker: Broker) -> None:
         api = self._apis[cluster.name]
-        await lay_foundation(api, self._spec, cluster, self._access)
+        await lay_foundation(api, self._spec, cluster, broker)
         create = Creator(api)
-        granted = rbac.agents() + (rbac.broker() if cluster == self._spec.clusters[0] else [])
-        accounts = [item for item in granted if item[1] == "serviceaccounts"]
-        await asyncio.gather(*(create(*item) for item in accounts))
-        await asyncio.gather(*(create(*item) for item in granted if item not in accounts))
+        # As if each cluster's first gateway had just restarted: which one is active in a fresh lab is no race.
+        first = min(gateway.name for gateway in cluster.gateways)
+        await create("coordination.k8s.io/v1", "leases", objects.lease(first))
+        await grant(create, rbac.agents())
 
-    async def _broker_token(self) -> str:
-        api = self._apis[self._spec.clusters[0].name]
-        return await _token(api, c.BROKER_NAMESPACE, rbac.BROKER_ACCOUNT)
-
-    async def _install_agents(self, cluster: ClusterSpec, broker_token: str) -> None:
+    async def _install_agents(self, cluster: ClusterSpec, broker: Broker) -> None:
         api = self._apis[cluster.name]
         create = Creator(api)
         for account in (rbac.GATEWAY_ACCOUNT, rbac.ROUTE_AGENT_ACCOUNT):
-            token = await _token(api, c.OPERATOR_NAMESPACE, account)
-            await create("v1", "secrets", _kubeconfig_secret(cluster, self._access, account, token))
-        broker = agentpods.Broker(broker_address(self._spec, self._access), broker_token)
-        for daemonset in agentpods.daemonsets(cluster, self._spec.cable, broker):
+            secret = _kubeconfig_secret(cluster, self._access, account, await token(api, c.OPERATOR_NAMESPACE, account))
+            await create("v1", "secrets", secret)
+        for daemonset in agentpods.daemonsets(cluster, self._spec.cable, broker, self._version):
             await create("apps/v1", "daemonsets", daemonset)
 
     async def _await_paths(self) -> None:
@@ -125,6 +139,12 @@ class AgentsSubmariner:
         return status == 0
 
 
+def _version(said: str) -> str:
+    """`submariner-gateway version: devel` as an image's tag."""
+    found = re.search(r" version: *([\w.-]+)", said)
+    return found[1] if found else "unknown"
+
+
 def _definitions(folder: Path) -> list[Object]:
     """The folder's own CRDs (`*crds*.yaml`), which are of the agents' release, else the lab's schema-less ones."""
     if not folder.is_dir():
@@ -138,17 +158,7 @@ def _definitions(folder: Path) -> list[Object]:
     return [item for item in found if item.get("kind") == "CustomResourceDefinition"] or crds.definitions()
 
 
-async def _token(api: KubeApi, namespace: str, account: str) -> str:
-    body = {
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenRequest",
-        "spec": {"expirationSeconds": _TOKEN_SECONDS},
-    }
-    answer = await api.create(f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", body)
-    return str(answer["status"]["token"])
-
-
-def _kubeconfig_secret(cluster: ClusterSpec, access: ApiAccess, account: str, token: str) -> Object:
+def _kubeconfig_secret(cluster: ClusterSpec, access: ApiAccess, account: str, bearer: str) -> Object:
     ca = base64.b64encode(access.ca_pem).decode()
     config = {
         "apiVersion": "v1",
@@ -157,7 +167,7 @@ def _kubeconfig_secret(cluster: ClusterSpec, access: ApiAccess, account: str, to
         "clusters": [
             {"name": cluster.name, "cluster": {"server": access.urls[cluster.name], "certificate-authority-data": ca}}
         ],
-        "users": [{"name": account, "user": {"token": token}}],
+        "users": [{"name": account, "user": {"token": bearer}}],
         "contexts": [{"name": cluster.name, "context": {"cluster": cluster.name, "user": account}}],
     }
     return {

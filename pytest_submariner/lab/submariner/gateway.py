@@ -25,6 +25,7 @@ STALE_S: Final = 15
 
 
 class GatewayProcess(Agent):
+    component = "submariner-gateway"
     period_s = PERIOD_S
 
     def __init__(self, settings: Settings) -> None:

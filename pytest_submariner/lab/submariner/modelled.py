@@ -11,12 +11,12 @@ from pytest_submariner.dataplane.expected import expected_state
 from pytest_submariner.dataplane.objects import Cluster, Endpoint
 from pytest_submariner.dataplane.view import ClusterView
 from pytest_submariner.lab.spec import ClusterSpec, LabSpec, NodeSpec
-from pytest_submariner.lab.submariner import objects, workloads
+from pytest_submariner.lab.submariner import crds, objects, workloads
 from pytest_submariner.lab.submariner.access import ApiAccess
 from pytest_submariner.lab.submariner.apply import Applier
 from pytest_submariner.lab.submariner.brokersync import BrokerSync
 from pytest_submariner.lab.submariner.creation import Creator, path
-from pytest_submariner.lab.submariner.foundation import lay_foundation
+from pytest_submariner.lab.submariner.foundation import Broker, lay_foundation, open_broker
 from pytest_submariner.lab.submariner.readiness import internal_ip, submariner_ready
 from pytest_submariner.lab.submariner.topology import cluster_of, endpoint_of, node_facts
 from pytest_submariner.model.nodestate import NodeState
@@ -44,11 +44,16 @@ class ModelledSubmariner:
         self._applier = Applier(network, permanent_neighbours=len(spec.nodes) >= MANY_NODES)
         self._following: asyncio.Task[None] | None = None
 
+    async def prepare(self, cluster: ClusterSpec) -> None:
+        """The kinds, which have to be there before anything else."""
+        await crds.install_early(self._apis[cluster.name], crds.definitions())
+
     async def install(self) -> None:
         """Objects, pods, node state. Returns when every supported path is programmed, the gateway and route agent
         pods run and the active gateways report their cables connected. LabError says what is missing after
         READY_DEADLINE_S."""
-        await asyncio.gather(*(self._install_objects(cluster) for cluster in self._spec.clusters))
+        broker = await open_broker(self._apis[self._spec.clusters[0].name], self._spec, self._access)
+        await asyncio.gather(*(self._install_objects(cluster, broker) for cluster in self._spec.clusters))
         # Paths first: a hundred pods that start and ping while packet filters are restored make both many times slower.
         await self.apply_all()
         await asyncio.gather(*(self._install_workloads(cluster) for cluster in self._spec.clusters))
@@ -100,9 +105,9 @@ class ModelledSubmariner:
             for node in cluster.nodes
         ]
 
-    async def _install_objects(self, cluster: ClusterSpec) -> None:
+    async def _install_objects(self, cluster: ClusterSpec, broker: Broker) -> None:
         """The operator's objects, and those that agents would have published or synced from the broker."""
-        await lay_foundation(self._apis[cluster.name], self._spec, cluster, self._access)
+        await lay_foundation(self._apis[cluster.name], self._spec, cluster, broker)
         create = Creator(self._apis[cluster.name])
         synced = [
             self._synced(other, c.OPERATOR_NAMESPACE, is_synced=other != cluster) for other in self._spec.clusters

@@ -3,6 +3,7 @@ made them."""
 
 from __future__ import annotations
 
+import base64
 import datetime
 from typing import Any, Final
 
@@ -26,14 +27,16 @@ def namespace(name: str) -> Object:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def submariner(cluster: ClusterSpec, cable: str, broker: str) -> Object:
-    """The operator's resource; `broker` is `host:port` of the broker cluster's API. Its status goes to the status
-    subresource."""
+def submariner(cluster: ClusterSpec, cable: str, broker: str, *, token: str, ca_pem: bytes) -> Object:
+    """The operator's resource; `broker` is `host:port` of the broker cluster's API, `token` and `ca_pem` those of its account there.
+    Its status goes to the status subresource."""
     return {
         **_head(GROUP_V1ALPHA1, "Submariner", "submariner", c.OPERATOR_NAMESPACE),
         "spec": {
             "broker": "k8s",
             "brokerK8sApiServer": broker,
+            "brokerK8sApiServerToken": token,
+            "brokerK8sCA": base64.b64encode(ca_pem).decode(),
             "brokerK8sRemoteNamespace": c.BROKER_NAMESPACE,
             "cableDriver": cable,
             "ceIPSecDebug": False,
@@ -64,20 +67,6 @@ def submariner_status(cluster: ClusterSpec) -> Object:
             "serviceCIDR": cluster.service_cidr,
             "version": VERSION,
         }
-    }
-
-
-def service_discovery(cluster: ClusterSpec, broker: str) -> Object:
-    return {
-        **_head(GROUP_V1ALPHA1, "ServiceDiscovery", "service-discovery", c.OPERATOR_NAMESPACE),
-        "spec": {
-            "brokerK8sApiServer": broker,
-            "brokerK8sRemoteNamespace": c.BROKER_NAMESPACE,
-            "clusterID": cluster.name,
-            "debug": False,
-            "globalnetEnabled": False,
-            "namespace": c.OPERATOR_NAMESPACE,
-        },
     }
 
 

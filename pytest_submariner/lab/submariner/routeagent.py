@@ -20,6 +20,7 @@ INTERVAL_FACTOR: Final = 60
 
 
 class RouteAgentProcess(Agent):
+    component = "submariner-routeagent"
     period_s = PERIOD_S
 
     def __init__(self, settings: Settings) -> None:

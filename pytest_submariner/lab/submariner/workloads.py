@@ -9,11 +9,11 @@ from typing import Any, Final
 from pytest_submariner.dataplane import constants as c
 from pytest_submariner.lab.spec import ClusterSpec
 from pytest_submariner.lab.submariner.access import ApiAccess
-from pytest_submariner.lab.submariner.objects import NETWORK_PLUGIN
+from pytest_submariner.lab.submariner.objects import NETWORK_PLUGIN, VERSION
 from pytest_submariner.lab.toolsets import PYTHON_CALL
 
 Object = dict[str, Any]
-IMAGE: Final = "submariner-lab"
+IMAGE: Final = f"localhost/submariner-lab:{VERSION}"
 GATEWAY: Final = "submariner-gateway"
 ROUTE_AGENT: Final = "submariner-routeagent"
 GATEWAY_MAIN: Final = "pytest_submariner.lab.submariner.gateway:main"
