@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,11 +18,16 @@ class ClusterParts:
     kubelet: Kubelet
 
 
+Early = Callable[[ClusterSpec], Awaitable[None]]
+"""What may be done with a cluster's API as soon as it takes requests, while the rest of it is still getting ready."""
+
+
 class ControlPlane(Protocol):
     """Either of the two; everything else of the lab is the same on both."""
 
-    async def start(self, clusters: Sequence[ClusterParts]) -> None:
-        """Returns when every API answers on UNDERLAY_GATEWAY and on the host's loopback. LabError says what did not start."""
+    async def start(self, clusters: Sequence[ClusterParts], early: Early) -> None:
+        """Returns when every API answers on UNDERLAY_GATEWAY and on the host's loopback, and `early` has been done for each.
+        LabError says what did not start."""
 
     async def stop(self) -> None:
         """Ends what runs in the holder; processes end with the lab."""

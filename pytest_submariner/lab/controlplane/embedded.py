@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 
 from pytest_submariner.lab.api.server import ApiServer
-from pytest_submariner.lab.controlplane.base import ClusterParts
+from pytest_submariner.lab.controlplane.base import ClusterParts, Early
 from pytest_submariner.lab.credentials import ADMIN, Credentials
 from pytest_submariner.lab.kubelet.remote import RemoteCommands
 from pytest_submariner.lab.spec import UNDERLAY_GATEWAY
@@ -21,10 +21,10 @@ class EmbeddedControlPlane:
         self._listeners = listeners
         self._servers: list[ApiServer] = []
 
-    async def start(self, clusters: Sequence[ClusterParts]) -> None:
-        await asyncio.gather(*(self._start(cluster) for cluster in clusters))
+    async def start(self, clusters: Sequence[ClusterParts], early: Early) -> None:
+        await asyncio.gather(*(self._start(cluster, early) for cluster in clusters))
 
-    async def _start(self, cluster: ClusterParts) -> None:
+    async def _start(self, cluster: ClusterParts, early: Early) -> None:
         inside = socket.create_server((UNDERLAY_GATEWAY, cluster.spec.api_port), backlog=128)
         server = ApiServer(
             cluster.spec.name,
@@ -35,6 +35,7 @@ class EmbeddedControlPlane:
         )
         self._servers.append(server)
         await server.start([inside, self._listeners[cluster.spec.name]], self._credentials.authority.server_context())
+        await early(cluster.spec)
 
     async def stop(self) -> None:
         await asyncio.gather(*(server.stop() for server in self._servers))

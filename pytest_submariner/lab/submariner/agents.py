@@ -65,10 +65,8 @@ class AgentsSubmariner:
         remote gateway. LabError says what is missing."""
         clusters, remotes = self._spec.clusters, len(self._spec.clusters) - 1
         async with self._phase("kinds"):
-            broker, *_ = await asyncio.gather(
-                open_broker(self._apis[clusters[0].name], self._spec, self._access),
-                *(crds.install(self._apis[cluster.name], self._definitions) for cluster in clusters),
-            )
+            await asyncio.gather(*(crds.install(self._apis[c.name], self._definitions) for c in clusters))
+            broker = await open_broker(self._apis[clusters[0].name], self._spec, self._access)
         async with self._phase("objects"):
             await asyncio.gather(*(self._install_objects(cluster, broker) for cluster in clusters))
         async with self._phase("workloads"):
