@@ -9,11 +9,13 @@ import os
 import threading
 import urllib.request
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_submariner.errors import TopologyError
+from pytest_submariner.kube import plain
 
 if TYPE_CHECKING:
     import urllib3
@@ -24,8 +26,8 @@ POOL_SIZE = 64
 
 @dataclass(frozen=True)
 class Access:
-    """An authenticated way to one API server. `configuration` is the `kubernetes` package's; `origin` says where it
-    came from (`context c1 of /path/kubeconfig`) and starts every error message."""
+    """An authenticated way to one API server. `configuration` is the `kubernetes` package's, or a PlainConfiguration;
+    `origin` says where it came from (`context c1 of /path/kubeconfig`) and starts every error message."""
 
     context: str
     server: str
@@ -81,6 +83,9 @@ def open_access(kubeconfig: str | None, context: str | None) -> Access:
         return _in_cluster()
     choice = choose(kubeconfig, context)
     chosen, origin = choice.context, choice.origin
+    found = plain.read([(path, _read(path)) for path in choice.paths], chosen)
+    if found is not None and _environment_proxy(found.host) is None:
+        return Access(chosen, found.host, origin, found, _pool(found))
 
     from kubernetes.client import Configuration
     from kubernetes.config import ConfigException, load_kube_config
@@ -108,6 +113,21 @@ def _access(configuration: Any, context: str, origin: str) -> Access:
     configuration.no_proxy = None  # looked at already
     pool = ApiClient(configuration=configuration).rest_client.pool_manager
     return Access(context, server, origin, configuration, pool)
+
+
+def _pool(configuration: plain.PlainConfiguration) -> urllib3.PoolManager:
+    """Retries are `rest.py`'s business."""
+    import urllib3
+
+    if configuration.tls is None:
+        return urllib3.PoolManager(num_pools=4, maxsize=POOL_SIZE)
+    checks: dict[str, Any] = {"cert_reqs": "CERT_REQUIRED"}
+    if not configuration.verify_ssl:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the kubeconfig says so
+        checks = {"cert_reqs": "CERT_NONE", "assert_hostname": False}
+    if configuration.tls_server_name:
+        checks["server_hostname"] = configuration.tls_server_name
+    return urllib3.PoolManager(num_pools=4, maxsize=POOL_SIZE, ssl_context=configuration.tls, **checks)
 
 
 def _environment_proxy(server: str) -> str | None:
@@ -160,23 +180,39 @@ def _split(text: str) -> list[Path]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    import yaml
-
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = _parsed(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TopologyError(f"kubeconfig {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise TopologyError(f"kubeconfig {path} is not text") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" (line {mark.line + 1})" if mark else ""
-        raise TopologyError(f"kubeconfig {path} is not YAML{line}") from None
+    except _NotYamlError as error:
+        raise TopologyError(f"kubeconfig {path} is not YAML{error}") from None
     if not isinstance(document, dict) or not isinstance(document.get("contexts") or [], list):
         raise TopologyError(
             f"kubeconfig {path} is not a kubeconfig: expected a mapping with contexts, clusters and users"
         )
     return document
+
+
+class _NotYamlError(Exception):
+    """Its text names the line, if that is known."""
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Any:
+    """The same files are read once per cluster and client; parsing costs more than a request. Callers must not change it."""
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        pass  # the slow parser knows the line better
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise _NotYamlError(f" (line {mark.line + 1})" if mark else "") from None
 
 
 def _contexts(document: dict[str, Any]) -> list[str]:

@@ -146,7 +146,15 @@ def _open(url: str, headers: dict[str, str], configuration: Any, timeout: float)
 
 
 def _tls(configuration: Any) -> dict[str, Any]:
-    """The TLS settings of a `kubernetes` configuration, in websocket-client's words."""
+    """The TLS settings of a configuration, in websocket-client's words."""
+    context = getattr(configuration, "tls", None)
+    if context is not None:
+        name = configuration.tls_server_name
+        return {
+            "context": context,
+            "check_hostname": configuration.verify_ssl,
+            **({"server_hostname": name} if name else {}),
+        }
     if not configuration.verify_ssl:
         options: dict[str, Any] = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
     else:

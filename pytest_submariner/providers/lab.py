@@ -60,10 +60,13 @@ class LabProvider:
         return _described(_json("up", "--json", "--name", self.lab_name, *owner, deadline_s=BOOT_DEADLINE_S), "up")
 
     def _attach(self, name: str) -> dict[str, Any]:
-        for lab in running_labs():
-            if lab["name"] == name:
-                return lab
-        raise LabError(f"--submariner-lab {name}: no such lab is running; boot it with submariner-lab up --name {name}")
+        """Its files say all; asking `submariner-lab status` would cost a process."""
+        from pytest_submariner.lab.state import LabState
+
+        try:
+            return _described(LabState.find(name).describe(), "up")
+        except LabError as error:
+            raise LabError(f"--submariner-lab {name}: {error}; boot it with submariner-lab up --name {name}") from None
 
 
 def check(settings: Settings, name: str) -> None:

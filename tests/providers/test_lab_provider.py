@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from fake_programs import FakePrograms
 from some_settings import settings
 
 from pytest_submariner.errors import LabError, LabUnavailable
+from pytest_submariner.lab.state import LabState
 from pytest_submariner.model.topology import Topology
 from pytest_submariner.providers import lab as module
 from pytest_submariner.providers.base import Run, World
@@ -70,11 +72,20 @@ def test_a_kept_lab_has_no_owner_and_stays(programs: FakePrograms) -> None:
     assert called(programs) == ["up --json --name pytest-0a1b2c3d"]
 
 
-def test_a_lab_of_somebody_else_stays(programs: FakePrograms) -> None:
-    provider = LabProvider(settings(lab=LAB["name"]), RUN)
-    world = provider.find()
-    provider.release()
-    assert called(programs) == ["status --json"]
+def test_a_lab_of_somebody_else_is_read_from_its_files_and_stays(
+    programs: FakePrograms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    state = LabState.of(str(LAB["name"]))
+    claim = state.lock()
+    try:
+        state.write("lab.json", json.dumps(LAB))
+        provider = LabProvider(settings(lab=LAB["name"]), RUN)
+        world = provider.find()
+        provider.release()
+    finally:
+        os.close(claim)
+    assert called(programs) == []
     assert world.timings == {}
 
 
@@ -113,8 +124,9 @@ def test_a_lab_that_hangs_is_given_up(programs: FakePrograms, monkeypatch: pytes
         LabProvider(settings(), RUN).find()
 
 
-def test_attaching_to_a_lab_that_is_not_there(programs: FakePrograms) -> None:
+def test_attaching_to_a_lab_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with pytest.raises(
-        LabError, match="--submariner-lab mine: no such lab is running; boot it with submariner-lab up --name mine"
+        LabError, match=r"--submariner-lab mine: .* not running; running: none; boot it with submariner-lab up"
     ):
         LabProvider(settings(lab="mine"), RUN).find()
