@@ -72,5 +72,5 @@ def test_parts_may_be_in_different_files(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_context_that_names_a_cluster_nobody_has(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("contexts: [{name: x, context: {cluster: far}}]\n")
-    with pytest.raises(TopologyError, match="context x of .*config cannot be used: its cluster 'far' is in none"):
+    with pytest.raises(TopologyError, match=r"context x of .*config cannot be used: its cluster 'far' is in none"):
         merge({"c1": (str(tmp_path / "config"), "x")})
