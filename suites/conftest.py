@@ -12,15 +12,18 @@ from pytest_submariner.paths.cases import select
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "submariner_paths(*, source=(), target=(), protocol=()): one item for every path of the suite between these kinds, "
-        "as parameter `path`; a word, several, or all",
+        "submariner_paths(*, source=(), target=(), protocol=(), size=None): one item for every path of the suite between these "
+        "kinds, as parameter `path`; a word, several, or all; size is pmtu or bulk",
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     mark = metafunc.definition.get_closest_marker("submariner_paths")
     if mark is not None:
-        cases = select(suite_cases(metafunc.config, metafunc.definition.path.parent.name), **mark.kwargs)
+        try:
+            cases = select(suite_cases(metafunc.config, metafunc.definition.path.parent.name), **mark.kwargs)
+        except (ValueError, TypeError) as error:
+            pytest.fail(f"{metafunc.definition.nodeid}: mark submariner_paths: {error}", pytrace=False)
         metafunc.parametrize("path", [pytest.param(case.id, id=case.id, marks=_counterpart(case.id)) for case in cases])
 
 

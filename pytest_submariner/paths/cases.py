@@ -10,8 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import permutations, product
+from typing import TypeVar
 
 from pytest_submariner.model.path import Kind, PathCase, Protocol, Side
+from pytest_submariner.paths.sizes import BULK, PMTU, SIZE_TAGS, size_tag
+
+_Word = TypeVar("_Word", Kind, Protocol)
 
 SAME_NODE = "samenode"
 """The tag of a path whose two ends are on one node."""
@@ -30,6 +34,8 @@ _LOCAL_TARGETS: dict[Kind, tuple[Protocol, ...]] = {
 # Submariner carries pod and service CIDRs; hosts and nodes of another cluster are not reachable through it.
 _REMOTE_TARGETS: dict[Kind, tuple[Protocol, ...]] = {kind: _LOCAL_TARGETS[kind] for kind in (Kind.POD, Kind.SVC)}
 _NODES = frozenset({Kind.HOSTPOD, Kind.NODE})
+_SIZED: tuple[tuple[str, Protocol], ...] = ((PMTU, Protocol.ICMP), (BULK, Protocol.TCP))
+"""Sizes, and the protocol that asks them: between clusters only, where tunnels take their share of every packet."""
 _LOCAL_PLACES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("gw", "gw", (SAME_NODE,)),
     ("gw", "ngw", ()),
@@ -54,6 +60,8 @@ def _cross_cluster(positions: Sequence[str]) -> Iterator[PathCase]:
         for source_kind, (target_kind, protocols) in product(_SOURCES, _REMOTE_TARGETS.items()):
             for source, target, protocol in product(_PLACES, _PLACES, protocols):
                 yield PathCase(Side(source_kind, source, here), Side(target_kind, target, there), protocol)
+        for source_kind, source, target, (tag, protocol) in product(_SOURCES, _PLACES, _PLACES, _SIZED):
+            yield PathCase(Side(source_kind, source, here), Side(Kind.POD, target, there), protocol, (tag,))
         yield PathCase(Side(Kind.GATEWAY, "gw", here), Side(Kind.GATEWAY, "gw", there), Protocol.STATUS)
 
 
@@ -82,18 +90,30 @@ def select(
     source: str | Collection[str] = (),
     target: str | Collection[str] = (),
     protocol: str | Collection[str] = (),
+    size: str | None = None,
 ) -> list[PathCase]:
-    """The cases of these source kinds, target kinds and protocols, in order: a word, several, or () for all. ValueError
-    for a word that is none."""
-    sources, targets = {Kind(word) for word in _words(source)}, {Kind(word) for word in _words(target)}
-    protocols = {Protocol(word) for word in _words(protocol)}
+    """The cases of these source kinds, target kinds and protocols, in order: a word, several, or () for all. `size` is the tag
+    of those that ask one; without it come all others. ValueError for a word that is none."""
+    sources, targets = set(_known("source", Kind, source)), set(_known("target", Kind, target))
+    protocols = set(_known("protocol", Protocol, protocol))
+    if size is not None and size not in SIZE_TAGS:
+        raise ValueError(f"size {size!r} is not known; allowed are {', '.join(SIZE_TAGS)}")
     return [
         case
         for case in every
         if (not sources or case.source.kind in sources)
         and (not targets or case.target.kind in targets)
         and (not protocols or case.protocol in protocols)
+        and size_tag(case) == size
     ]
+
+
+def _known(argument: str, words: type[_Word], given: str | Collection[str]) -> list[_Word]:
+    try:
+        return [words(word) for word in _words(given)]
+    except ValueError as error:
+        allowed = ", ".join(word.value for word in words)
+        raise ValueError(f"{argument}: {error}; allowed are {allowed}") from None
 
 
 def _words(words: str | Collection[str]) -> Collection[str]:

@@ -13,6 +13,7 @@ from enum import Enum
 
 from pytest_submariner.model.path import Kind, PathCase, Protocol
 from pytest_submariner.model.verdict import Expectation, SourceExpectation
+from pytest_submariner.paths.sizes import BULK, PMTU, size_tag
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class _Row:
     targets: frozenset[Kind]
     protocols: frozenset[Protocol]
     promise: Promise
+    size: str | None = None
+    """The tag of the size this row is about; None for the usual few bytes."""
 
     def matches(self, case: PathCase) -> bool:
         return (
@@ -44,6 +47,7 @@ class _Row:
             and case.source.kind in self.sources
             and case.target.kind in self.targets
             and case.protocol in self.protocols
+            and size_tag(case) == self.size
         )
 
 
@@ -54,6 +58,7 @@ def _where(case: PathCase) -> _Where:
 _POD, _HOSTPOD, _SVC = frozenset({Kind.POD}), frozenset({Kind.HOSTPOD}), frozenset({Kind.SVC})
 _NODE, _VX, _GATEWAY = frozenset({Kind.NODE}), frozenset({Kind.VX}), frozenset({Kind.GATEWAY})
 _PORTS = frozenset({Protocol.TCP, Protocol.UDP})
+_TCP = frozenset({Protocol.TCP})
 _ECHO = frozenset({Protocol.ICMP})
 _STATUS = frozenset({Protocol.STATUS})
 
@@ -93,6 +98,27 @@ _REMOTE_FROM_HOST = Promise(
     "host traffic leaves with the CNI address of its node: a non-gateway node rewrites 240.0.0.0/8 to it, a gateway "
     "node routes with it. The other cluster routes only pod and service CIDRs back",
     _PACKET_FILTER,
+)
+_REMOTE_PATH_MTU = Promise(
+    Expectation.OK,
+    SourceExpectation.ANY,
+    "tunnels take a fixed number of bytes off the MTU of the nodes' default devices (VXLAN 50, IPsec and WireGuard 80 as Submariner "
+    "reckons); what fits into the rest is carried unfragmented",
+    "submariner:pkg/vxlan/vxlan.go; submariner:pkg/routeagent_driver/handlers/mtu/mtuhandler.go",
+)
+_REMOTE_BULK = Promise(
+    Expectation.OK,
+    SourceExpectation.PRESERVED,
+    "the route agent clamps the MSS of connections between clusters, so that full segments fit into the tunnels; the listener "
+    "sees the pod's own address",
+    "submariner:pkg/routeagent_driver/handlers/mtu/mtuhandler.go",
+)
+_REMOTE_BULK_FROM_HOST = Promise(
+    Expectation.OK,
+    SourceExpectation.NODE,
+    "the route agent clamps the MSS of connections between clusters, so that full segments fit into the tunnels; host traffic "
+    "leaves with the CNI address of its node",
+    "submariner:pkg/routeagent_driver/handlers/mtu/mtuhandler.go",
 )
 _VX_PING = Promise(
     Expectation.BY_DESIGN,
@@ -140,6 +166,9 @@ _ROWS: tuple[_Row, ...] = (
     _Row(_Where.ACROSS, _POD, _POD, _PORTS, _REMOTE_POD),
     _Row(_Where.ACROSS, _POD, _SVC, _PORTS, _REMOTE_SERVICE),
     _Row(_Where.ACROSS, _HOSTPOD, _POD | _SVC, _PORTS, _REMOTE_FROM_HOST),
+    _Row(_Where.ACROSS, _POD | _HOSTPOD, _POD, _ECHO, _REMOTE_PATH_MTU, PMTU),
+    _Row(_Where.ACROSS, _POD, _POD, _TCP, _REMOTE_BULK, BULK),
+    _Row(_Where.ACROSS, _HOSTPOD, _POD, _TCP, _REMOTE_BULK_FROM_HOST, BULK),
     _Row(_Where.INSIDE, _HOSTPOD, _VX, _ECHO, _VX_PING),
     _Row(_Where.INSIDE, _POD | _HOSTPOD, _POD | _HOSTPOD | _NODE, _ECHO, _LOCAL_ECHO),
     _Row(_Where.INSIDE, _POD, _POD, _PORTS, _LOCAL_POD),

@@ -4,16 +4,20 @@ It travels in an environment variable of the pod (`pods.py`) and runs as `python
 
     listen PORT                          answer TCP and UDP on PORT until SIGTERM
     connect                              read one JSON line from stdin, run all its probes, stream a JSON line for each
-    ask PROTOCOL ADDRESS [PORT [SIZE]]   one probe by hand; exit status 0 when it was answered, else 1
+    ask PROTOCOL ADDRESS [PORT [SIZE]]   one probe by hand; exit status 0 when it was answered, 1 when not, 2 for bad arguments
 
 `connect` reads one line, here folded:
 
     {"version": 1, "nonce": "…", "cap": 32, "settle_s": 5.0, "timeout_s": 5.0, "attempts": 2,
-     "probes": [{"id": "…", "protocol": "tcp|udp|icmp", "address": "10.9.1.5", "port": 29240, "size": 3000}, …]}
+     "probes": [{"id": "…", "protocol": "tcp|udp|icmp|mtu", "address": "10.9.1.5", "port": 29240, "size": 3000}, …]}
+
+`size` is in bytes, each way. `mtu` sends echo requests that must not be fragmented, and has `reached` in its answer: the
+length of the largest IP packet that got through.
 
 and writes a line of greeting, one for each probe as it ends, and a trailer which proves that nothing is missing:
 
-    {"hello": {"version": 1, "name": "…", "hostname": "…", "python": "3.13.1", "addresses": ["10.8.1.5", …]}}
+    {"hello": {"version": 1, "name": "…", "hostname": "…", "python": "3.13.1", "addresses": ["10.8.1.5", …],
+               "mtu": 1500}}
     {"id": "…", "outcome": "answered", "attempts": 1, "rtt_ms": 0.4, "local": "10.8.1.5", "seen": "10.8.1.5", …}
     {"trailer": {"nonce": "…", "answers": 1, "digest": "<SHA-256 of all lines above>"}}
 
@@ -29,6 +33,7 @@ report, padded with blanks to the length it received: {"name": its own, "seen": 
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -49,12 +54,21 @@ VERSION = 1
 HEADER = struct.Struct("!4sI")
 MAGIC = b"SMP1"
 LARGEST = 4 << 20
-SIZES = {"tcp": 3000, "udp": 512, "icmp": 56}
+SIZES = {"tcp": 3000, "udp": 512, "icmp": 56, "mtu": 56}
+LIMITS = {"tcp": LARGEST, "udp": 65507, "icmp": 65507, "mtu": 65507}  # the last three: what an IP packet can hold
+SLOWEST = 65536  # bytes per second; data that trickles slower than this has stalled
 SETTLE_PAUSE_S = 0.2
 ATTEMPT_PAUSE_S = 0.25
 SERVE_TIMEOUT_S = 30.0
 IP_RECVERR = 11  # linux/in.h; not in Python's socket module
 IP_PKTINFO = 8  # linux/in.h; in Python's socket module from 3.14
+IP_MTU_DISCOVER, IP_PMTUDISC_PROBE = 10, 3  # linux/in.h; sets DF, and asks again what the kernel thinks it knows
+SIOCGIFMTU, TIOCOUTQ = 0x8921, 0x5411  # linux/sockios.h; asm-generic/ioctls.h, in tcp(7) as SIOCOUTQ
+MSG_ERRQUEUE = 0x2000  # linux/socket.h
+SOCK_EXTENDED_ERR = struct.Struct("@IBBBBII")  # errno, origin, type, code, padding, info (a next hop's MTU), data
+IP_ICMP_HEADERS = 28
+MTU_TRIES = 2
+MTU_PATIENCE_S = 1.0
 PKTINFO = struct.Struct("@i4s4s")  # struct in_pktinfo: interface index, address to send from, address it was sent to
 REPLY_TIMEOUT = (socket.timeout, TimeoutError)  # two different classes before Python 3.10
 OUR_FAULT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EINVAL}
@@ -113,7 +127,7 @@ def serve_connection(connection: socket.socket, peer: tuple[str, int]) -> None:
     with connection:
         try:
             connection.settimeout(SERVE_TIMEOUT_S)
-            payload = read_frame(connection, time.monotonic() + SERVE_TIMEOUT_S)
+            payload = read_frame(connection, time.monotonic() + SERVE_TIMEOUT_S, SERVE_TIMEOUT_S)
             connection.sendall(report(peer, payload))
             connection.recv(1)  # the connector closes first, so that no port here stays in TIME_WAIT
         except (OSError, ValueError, EOFError):
@@ -172,14 +186,14 @@ def give_up(message: str) -> int:
 # The connector
 
 
-def read_exactly(connection: socket.socket, size: int, deadline: float) -> bytes:
-    """EOFError carries how much came before the end; StalledError likewise before the deadline."""
+def read_exactly(connection: socket.socket, size: int, deadline: float, patience: float) -> bytes:
+    """EOFError carries how much came before the end; StalledError likewise before silence, or before the deadline."""
     data = bytearray()
     while len(data) < size:
         left = deadline - time.monotonic()
         if left <= 0:
             raise StalledError(len(data))
-        connection.settimeout(left)
+        connection.settimeout(min(left, patience))
         try:
             chunk = connection.recv(min(65536, size - len(data)))
         except REPLY_TIMEOUT:
@@ -190,12 +204,31 @@ def read_exactly(connection: socket.socket, size: int, deadline: float) -> bytes
     return bytes(data)
 
 
-def read_frame(connection: socket.socket, deadline: float) -> bytes:
+def read_frame(connection: socket.socket, deadline: float, patience: float) -> bytes:
     """ValueError when it is not one of our frames."""
-    magic, length = HEADER.unpack(read_exactly(connection, HEADER.size, deadline))
+    magic, length = HEADER.unpack(read_exactly(connection, HEADER.size, deadline, patience))
     if magic != MAGIC or length > LARGEST:
         raise ValueError("not a frame of this protocol")
-    return read_exactly(connection, length, deadline)
+    return read_exactly(connection, length, deadline, patience)
+
+
+def send_frame(connection: socket.socket, payload: bytes, deadline: float, patience: float) -> None:
+    """StalledError when the peer takes nothing for `patience` seconds, or not all of it before the deadline."""
+    left = memoryview(HEADER.pack(MAGIC, len(payload)) + payload)
+    while left:
+        connection.settimeout(max(0.001, min(deadline - time.monotonic(), patience)))
+        try:
+            left = left[connection.send(left) :]
+        except REPLY_TIMEOUT:
+            raise StalledError(0) from None
+
+
+def unacknowledged(connection: socket.socket) -> int:
+    """Bytes that were handed to the kernel and which the peer's kernel has not acknowledged."""
+    try:
+        return int(struct.unpack("@i", fcntl.ioctl(connection, TIOCOUTQ, b"\0" * 4))[0])
+    except OSError:
+        return 0
 
 
 def understand(body: bytes, sent: bytes) -> Fields:
@@ -231,7 +264,7 @@ def milliseconds(since: float) -> float:
 
 
 def ask_tcp(probe: Fields, timeout: float) -> Fields:
-    """Round trip of the handshake; then `size` bytes each way within another `timeout`."""
+    """Round trip of the handshake; then `size` bytes each way, without `timeout` seconds of silence in between."""
     payload = os.urandom(probe["size"])
     with open_socket(socket.SOCK_STREAM) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST: no TIME_WAIT
@@ -242,20 +275,17 @@ def ask_tcp(probe: Fields, timeout: float) -> Fields:
         except OSError as error:
             return from_error(error)
         facts = {"rtt_ms": milliseconds(start), "local": connection.getsockname()[0], "sent": len(payload)}
-        deadline = time.monotonic() + timeout
-        received = 0
+        deadline = time.monotonic() + timeout + 2 * len(payload) / SLOWEST
         try:
-            connection.settimeout(timeout)
-            connection.sendall(HEADER.pack(MAGIC, len(payload)) + payload)
-            body = read_frame(connection, deadline)
+            send_frame(connection, payload, deadline, timeout)
+            body = read_frame(connection, deadline, timeout)
         except (StalledError, EOFError) as stop:
-            received = stop.args[0]
             silent = isinstance(stop, StalledError)
-            text = f"{'silence' if silent else 'closed'} after the handshake and {received} bytes of the answer"
-            return {"outcome": "stalled" if silent else "reset", "error": text, "received": received, **facts}
-        except REPLY_TIMEOUT:
-            text = "the peer stopped taking data after the handshake"
-            return {"outcome": "stalled", "error": text, "received": 0, **facts}
+            text = (
+                f"{'silence' if silent else 'closed'} after the handshake: {unacknowledged(connection)} of {len(payload)} "
+                f"bytes were not acknowledged, and {stop.args[0]} bytes of the answer came"
+            )
+            return {"outcome": "stalled" if silent else "reset", "error": text, "received": stop.args[0], **facts}
         except ValueError as error:
             return {"outcome": "mismatch", "error": str(error), **facts}
         except OSError as error:
@@ -297,31 +327,101 @@ def echo_request(identifier: int, sequence: int, payload: bytes) -> bytes:
 
 def ask_icmp(probe: Fields, timeout: float) -> Fields:
     """An echo request with `size` random bytes; the reply must have the same ones, sequence and identifier."""
-    payload = os.urandom(probe["size"])
-    identifier, sequence = struct.unpack("!HH", os.urandom(4))
     connection, is_raw = open_icmp()
     with connection:
-        connection.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-        start = time.monotonic()
-        facts: Fields = {"sent": len(payload)}
+        facts: Fields = {"sent": probe["size"]}
         try:
             connection.connect((probe["address"], 0))
             facts["local"] = connection.getsockname()[0]
-            connection.send(echo_request(identifier, sequence, payload))
-            while True:
-                left = start + timeout - time.monotonic()
-                if left <= 0:
-                    return {"outcome": "timeout", "error": "no reply", **facts}
-                connection.settimeout(left)
-                packet = connection.recv(65535)
-                if is_raw:
-                    packet = packet[(packet[0] & 15) * 4 :]
-                kind, _, _, ident, seq = struct.unpack_from("!BBHHH", packet)
-                # A ping socket replaces the identifier by its own number, and gets only its own replies.
-                if kind == 0 and seq == sequence and packet[8:] == payload and (not is_raw or ident == identifier):
-                    return {"outcome": "answered", "rtt_ms": milliseconds(start), "received": len(packet) - 8, **facts}
+            return {**echo(connection, is_raw, probe["size"], timeout), **facts}
         except OSError as error:
             return {**from_error(error), **facts}
+
+
+def echo(connection: socket.socket, is_raw: bool, size: int, timeout: float) -> Fields:
+    """One echo request and its reply; OSError is an ICMP error that came instead, or what the kernel says to the request."""
+    payload = os.urandom(size)
+    identifier, sequence = struct.unpack("!HH", os.urandom(4))
+    start = time.monotonic()
+    connection.send(echo_request(identifier, sequence, payload))
+    while True:
+        left = start + timeout - time.monotonic()
+        if left <= 0:
+            return {"outcome": "timeout", "error": "no reply"}
+        connection.settimeout(left)
+        packet = connection.recv(65535)
+        if is_raw:
+            packet = packet[(packet[0] & 15) * 4 :]
+        kind, _, _, ident, seq = struct.unpack_from("!BBHHH", packet)
+        # A ping socket replaces the identifier by its own number, and gets only its own replies.
+        if kind == 0 and seq == sequence and packet[8:] == payload and (not is_raw or ident == identifier):
+            return {"outcome": "answered", "rtt_ms": milliseconds(start), "received": len(packet) - 8}
+
+
+def ask_mtu(probe: Fields, timeout: float) -> Fields:
+    """The largest IP packet that gets through with DF, `reached`, found by bisection; `stopped` says what becomes of larger ones.
+
+    First a small one: when that is not answered, the size is not what is wrong. The reply may be fragmented (Linux sets no DF
+    on it), so this measures one direction.
+    """
+    connection, is_raw = open_icmp()
+    with connection:
+        connection.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
+        facts: Fields = {"sent": probe["size"]}
+        try:
+            connection.connect((probe["address"], 0))
+            facts["local"] = connection.getsockname()[0]
+            answer = echo(connection, is_raw, probe["size"], timeout)
+        except OSError as error:
+            return {**from_error(error), **facts}
+        if answer["outcome"] != "answered":
+            return {**answer, **facts}
+        patience = min(timeout, MTU_PATIENCE_S, max(0.2, answer["rtt_ms"] / 100))
+        low, top = probe["size"] + IP_ICMP_HEADERS, min(65535, max(device_mtus().values(), default=1500))
+        high, size, stopped = top + 1, top, ""
+        while high - low > 1:
+            passed, hint, why = packet_passes(connection, is_raw, size, patience)
+            if passed:
+                low = size
+            else:
+                high, stopped = size, why
+            if hint is not None and low <= hint < high:
+                high = hint + 1
+            size = high - 1 if hint is not None and low < high - 1 else (low + high) // 2
+        return {**answer, **facts, "reached": low, "stopped": stopped}
+
+
+def packet_passes(connection: socket.socket, is_raw: bool, size: int, patience: float) -> tuple[bool, int | None, str]:
+    """Whether an IP packet of `size` bytes comes back; else the MTU that a router, or this kernel, names, and words for it."""
+    for _ in range(MTU_TRIES):
+        try:
+            if echo(connection, is_raw, size - IP_ICMP_HEADERS, patience)["outcome"] == "answered":
+                return True, None, ""
+        except REPLY_TIMEOUT:
+            continue
+        except OSError as error:
+            if error.errno != errno.EMSGSIZE:
+                return False, None, explain(error)
+            hint = named_mtu(connection)
+            if hint is None or hint < size:  # else it is the late answer to a larger packet
+                return False, hint, f"fragmentation needed, next MTU {hint}" if hint else "fragmentation needed"
+    return False, None, "silence"
+
+
+def named_mtu(connection: socket.socket) -> int | None:
+    """The smallest MTU in the socket's queue of errors (ip(7), IP_RECVERR), which is empty then."""
+    found = None
+    connection.settimeout(0)
+    while True:
+        try:
+            _, ancillary, _, _ = connection.recvmsg(1, 512, MSG_ERRQUEUE)
+        except OSError:
+            return found
+        for level, kind, data in ancillary:
+            if (level, kind) == (socket.IPPROTO_IP, IP_RECVERR) and len(data) >= SOCK_EXTENDED_ERR.size:
+                code, _, _, _, _, info, _ = SOCK_EXTENDED_ERR.unpack_from(data)
+                if code == errno.EMSGSIZE and info:
+                    found = min(info, found or info)
 
 
 def open_socket(kind: int, protocol: int = 0) -> socket.socket:
@@ -333,18 +433,23 @@ def open_socket(kind: int, protocol: int = 0) -> socket.socket:
 
 def open_icmp() -> tuple[socket.socket, bool]:
     """A ping socket where net.ipv4.ping_group_range allows it, else a raw one (NET_RAW), and whether it is raw."""
-    try:
-        return socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP), False
-    except OSError:
-        pass
-    try:
-        return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP), True
-    except OSError as error:
-        why = f"no ICMP socket ({explain(error)}): net.ipv4.ping_group_range excludes this group and NET_RAW is missing"
-        raise UnableError(why) from None
+    for kind, is_raw in ((socket.SOCK_DGRAM, False), (socket.SOCK_RAW, True)):
+        try:
+            connection = socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP)
+        except OSError as error:
+            why = explain(error)
+        else:
+            connection.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)  # so that ICMP errors are told at once
+            return connection, is_raw
+    raise UnableError(f"no ICMP socket ({why}): net.ipv4.ping_group_range excludes this group and NET_RAW is missing")
 
 
-ASK = {"tcp": ask_tcp, "udp": ask_udp, "icmp": ask_icmp}
+ASK = {"tcp": ask_tcp, "udp": ask_udp, "icmp": ask_icmp, "mtu": ask_mtu}
+
+
+def check_size(protocol: str, size: int) -> None:
+    if not 0 <= size <= LIMITS[protocol]:
+        raise UnableError(f"{size} bytes cannot be asked by {protocol}: allowed are 0 to {LIMITS[protocol]}")
 
 
 def ask(probe: Fields, timeout: float, attempts: int, settle_until: float) -> Fields:
@@ -354,6 +459,7 @@ def ask(probe: Fields, timeout: float, attempts: int, settle_until: float) -> Fi
     settling = 0
     while True:
         try:
+            check_size(probe["protocol"], probe["size"])
             answer = ASK[probe["protocol"]](probe, timeout)
         except UnableError as error:
             answer = {"outcome": "unable", "error": str(error)}
@@ -386,6 +492,33 @@ def own_addresses() -> list[str]:
     return sorted(found)
 
 
+def device_mtus() -> dict[str, int]:
+    """MTU by device of this network namespace, without loopback; by ioctl because /sys may show another namespace's."""
+    found = {}
+    with open_socket(socket.SOCK_DGRAM) as asking:
+        for _, name in socket.if_nameindex():
+            try:
+                answer = fcntl.ioctl(asking, SIOCGIFMTU, struct.pack("@16s16x8x", name.encode()))
+            except OSError:
+                continue  # it has gone since
+            if name != "lo":
+                found[name] = int(struct.unpack_from("@i", answer, 16)[0])
+    return found
+
+
+def underlay_mtu() -> int | None:
+    """MTU of the device with the default route, which is where Submariner's VXLAN devices take theirs from."""
+    try:
+        with open("/proc/net/route") as routes:  # noqa: PTH123 - pathlib would cost start-up time
+            for line in routes:
+                words = line.split()
+                if len(words) > 7 and words[1] == words[7] == "00000000":
+                    return device_mtus().get(words[0])
+    except (OSError, UnableError):
+        pass
+    return None
+
+
 def hello() -> Fields:
     return {
         "version": VERSION,
@@ -393,6 +526,7 @@ def hello() -> Fields:
         "hostname": socket.gethostname(),
         "python": ".".join(str(part) for part in sys.version_info[:3]),
         "addresses": own_addresses(),
+        "mtu": underlay_mtu(),
     }
 
 
@@ -437,11 +571,17 @@ def main(argv: list[str]) -> int:
         return connect()
     if argv[:1] == ["ask"] and 3 <= len(argv) <= 5 and argv[1] in ASK:
         port, size = [int(word) if word.isdigit() else 0 for word in [*argv[3:], "0", "0"][:2]]
-        probe = {"id": "ask", "protocol": argv[1], "address": argv[2], "port": port, "size": size or SIZES[argv[1]]}
+        size = size or SIZES[argv[1]]
+        probe = {"id": "ask", "protocol": argv[1], "address": argv[2], "port": port, "size": size}
+        try:
+            check_size(argv[1], size)
+        except UnableError as error:
+            sys.stderr.write(f"ask: {error}\n")
+            return 2
         answer = ask(probe, 5.0, 1, 0.0)
         sys.stdout.write(json.dumps(answer) + "\n")
         return 0 if answer["outcome"] == "answered" else 1
-    sys.stderr.write("usage: listen PORT | connect | ask tcp|udp|icmp ADDRESS [PORT [SIZE]]\n")
+    sys.stderr.write("usage: listen PORT | connect | ask tcp|udp|icmp|mtu ADDRESS [PORT [SIZE]]\n")
     return 2
 
 

@@ -12,30 +12,51 @@ from typing import Any
 
 from pytest_submariner.errors import ProbeInconclusive
 from pytest_submariner.model.path import Protocol
+from pytest_submariner.paths.sizes import BULK, BULK_BYTES, PMTU
 from pytest_submariner.probes import agent
 from pytest_submariner.probes.measurement import Measurement
 
 SLACK_S = 15.0
 """What starting a process through an API server may take on top of the probes."""
 
+MTU_STEPS = 12
+"""Sizes a bisection between a small packet and a jumbo frame tries at most."""
+
 
 @dataclass(frozen=True)
 class Probe:
-    """What the agent is asked about one path; `port` is not used for ICMP."""
+    """What the agent is asked about one path; `port` is not used for ICMP. `tag` is that of a size (`paths.sizes`), or empty."""
 
     id: str
     protocol: Protocol
     address: str
     port: int
+    tag: str = ""
+
+    @property
+    def way(self) -> str:
+        """The protocol in the agent's words, to which finding the path MTU is one of its own."""
+        return "mtu" if self.tag == PMTU else self.protocol.value
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload each way."""
+        return BULK_BYTES if self.tag == BULK else agent.SIZES[self.way]
+
+    @property
+    def extra_s(self) -> float:
+        """What an attempt may take on top of a time-out for each of its phases."""
+        if self.tag == PMTU:
+            return agent.MTU_TRIES * agent.MTU_PATIENCE_S * MTU_STEPS
+        return 2 * self.size / agent.SLOWEST if self.tag == BULK else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        size = agent.SIZES[self.protocol.value]
         return {
             "id": self.id,
-            "protocol": self.protocol.value,
+            "protocol": self.way,
             "address": self.address,
             "port": self.port,
-            "size": size,
+            "size": self.size,
         }
 
 
@@ -68,16 +89,18 @@ class Request:
     def deadline_s(self) -> float:
         """How long the conversation can take when nothing answers: every attempt may spend its time on both phases."""
         rounds = math.ceil(len(self.probes) / self.cap)
-        return self.settle_s + rounds * self.attempts * (2 * max(1.0, self.timeout_s) + 1.0) + SLACK_S
+        longest = max((probe.extra_s for probe in self.probes), default=0.0)
+        return self.settle_s + self.attempts * (rounds * (2 * max(1.0, self.timeout_s) + 1.0) + longest) + SLACK_S
 
 
 @dataclass(frozen=True)
 class Hello:
-    """Who answered: the pod's name, and every IPv4 address of its network namespace."""
+    """Who answered: the pod's name, every IPv4 address of its network namespace, the MTU of its default device where it has one."""
 
     name: str
     python: str
     addresses: tuple[str, ...]
+    mtu: int | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +167,7 @@ def _parse(line: bytes) -> dict[str, Any]:
 def _hello(document: dict[str, Any]) -> Hello:
     try:
         said = document["hello"]
-        return Hello(str(said["name"]), str(said["python"]), tuple(str(a) for a in said["addresses"]))
-    except (KeyError, TypeError):
+        mtu = None if said.get("mtu") is None else int(said["mtu"])
+        return Hello(str(said["name"]), str(said["python"]), tuple(str(a) for a in said["addresses"]), mtu)
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise ProbeInconclusive("the agent did not greet: another program answered") from None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pytest_submariner.model.path import PathCase
 from pytest_submariner.model.verdict import Expectation, SourceExpectation, Verdict
 from pytest_submariner.paths.expectations import Promise
+from pytest_submariner.paths.sizes import PMTU, size_tag
 from pytest_submariner.probes.measurement import Measurement, Outcome
 
 SILENT = frozenset({Outcome.REFUSED, Outcome.TIMEOUT, Outcome.UNREACHABLE})
@@ -29,6 +30,10 @@ class Ends:
     """How the target reads in a sentence: `pod probe-… on c2-w1 (10.9.2.5)`."""
     listener: str | None
     """Name of the pod that must answer; None where nobody tells its name (ICMP)."""
+    must_carry: int | None = None
+    """Bytes of the IP packet that must get through unfragmented, where that was asked and is known."""
+    mtu_words: str = ""
+    """How `must_carry` came about."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,8 @@ def _answered(case: PathCase, promise: Promise, measurement: Measurement, ends: 
             Verdict.BLOCKED,
             f"{ends.target} is not reachable: another pod, {measurement.listener or 'without a name'}, answers at its address",
         )
+    if size_tag(case) == PMTU:
+        return _carried(measurement, ends)
     if promise.source is SourceExpectation.ANY:
         seen = f", which saw {measurement.seen}" if measurement.seen else ""
         return Judgement(Verdict.OK, f"answered by {ends.target}{seen}")
@@ -85,6 +92,24 @@ def _answered(case: PathCase, promise: Promise, measurement: Measurement, ends: 
     if wanted is None:
         return Judgement(Verdict.OK, f"answered by {ends.target}, which saw {measurement.seen} ({promise.source})")
     return Judgement(Verdict.WRONG_SOURCE, f"{ends.target} saw source {measurement.seen}; promised is {wanted}")
+
+
+def _carried(measurement: Measurement, ends: Ends) -> Judgement:
+    reached = measurement.reached
+    if reached is None:
+        return Judgement(Verdict.INCONCLUSIVE, f"{ends.target} answered, but nobody told which sizes get through")
+    stop = f"larger ones end in {measurement.stopped}" if measurement.stopped else "the source can send no larger ones"
+    if ends.must_carry is None:
+        return Judgement(
+            Verdict.INCONCLUSIVE, f"packets up to {reached} bytes reach {ends.target}, and no MTU is known"
+        )
+    wanted = f"must be {ends.must_carry}, {ends.mtu_words}"
+    if reached < ends.must_carry:
+        return Judgement(
+            Verdict.BLOCKED,
+            f"{ends.target} answers small packets, but unfragmented ones only up to {reached} bytes ({stop}); {wanted}",
+        )
+    return Judgement(Verdict.OK, f"unfragmented packets up to {reached} bytes reach {ends.target} ({stop}); {wanted}")
 
 
 def _wanted_source(case: PathCase, source: SourceExpectation, seen: str, ends: Ends) -> str | None:

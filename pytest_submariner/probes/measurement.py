@@ -40,6 +40,10 @@ class Measurement:
     error: str = ""
     sent: int = 0
     received: int = 0
+    reached: int | None = None
+    """Bytes of the largest IP packet that got through unfragmented, where that was asked."""
+    stopped: str = ""
+    """What became of larger ones: silence, or what a router said."""
     settling: int = 0
     """Refusals that did not count, because the listener could still be coming up."""
     duration_s: float = 0.0
@@ -60,6 +64,8 @@ class Measurement:
                 error=str(answer.get("error", "")),
                 sent=int(answer.get("sent", 0)),
                 received=int(answer.get("received", 0)),
+                reached=None if answer.get("reached") is None else int(answer["reached"]),
+                stopped=str(answer.get("stopped", "")),
                 settling=int(answer.get("settling", 0)),
                 duration_s=float(answer.get("duration_s", 0.0)),
             )

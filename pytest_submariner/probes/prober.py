@@ -7,8 +7,8 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_submariner.errors import ProbeInconclusive, RequirementUnmet, SubmarinerError, TransportError
 from pytest_submariner.model.path import Kind, PathCase
@@ -17,6 +17,7 @@ from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.topology import Node, Topology
 from pytest_submariner.model.verdict import Expectation, Verdict
 from pytest_submariner.paths.expectations import Promise, promise
+from pytest_submariner.paths.sizes import PMTU, must_carry, overhead, size_tag
 from pytest_submariner.probes import gateway_status
 from pytest_submariner.probes.asking import converse
 from pytest_submariner.probes.conversation import Conversation, Probe, Request
@@ -65,6 +66,8 @@ class Prober:
         self.run_id = run_id or uuid.uuid4().hex[:8]
         self._kube = kube
         self._fleet = Fleet(kube, self.run_id, settings.image)
+        self._mtus: dict[Place, int] = {}
+        """What agents told of the device with their default route."""
         self._vx_ping = VxPing(topology, kube, self._fleet, node_exec)
 
     def measure(self, cases: Sequence[PathCase]) -> dict[str, PathResult]:
@@ -88,7 +91,9 @@ class Prober:
             read = [pool.submit(self._read_status, route, promises[route.case.id]) for route in status]
             asked = [pool.submit(self._ask, group, promises) for group in _by_source(traffic)]
             results.update({result.id: result for future in read for result in [future.result()]})
-            results.update({result.id: result for future in asked for result in future.result()})
+            answers = [answer for future in asked for answer in future.result()]
+        # Judged once everybody has answered: what a path must carry depends on what the nodes at both ends tell of their MTU.
+        results.update({result.id: result for answer in answers for result in self._judge_all(answer, promises)})
         # After the others, whose host traffic raises the very counter that is evidence here.
         with ThreadPoolExecutor(SOURCES_AT_ONCE, thread_name_prefix="vx") as pool:
             results.update({result.id: result for result in pool.map(self._ping_vx, vx)})
@@ -109,22 +114,20 @@ class Prober:
             places.update({route.source, Place(route.placement.target.cluster, route.placement.target.name, True)})
         self._fleet.ensure(places, services)
 
-    def _ask(self, routes: Sequence[Route], promises: dict[str, Promise]) -> list[PathResult]:
-        """All paths of one source."""
+    def _ask(self, routes: Sequence[Route], promises: dict[str, Promise]) -> list[list[PathResult] | _Answer]:
+        """All paths of one source: what it answered, and the results of those that could not be asked."""
         results: list[PathResult] = []
         probes: dict[str, Probe] = {}
         for route in routes:
             try:
                 self._fleet.address(route.source)
-                probes[route.case.id] = Probe(
-                    route.case.id, route.case.protocol, self._address(route), self._fleet.port
-                )
+                probes[route.case.id] = route.probe(self._address(route), self._fleet.port)
             except TransportError as error:
                 detail = f"could not ask: {error}"
                 results.append(_placed(route, _result(route.case, promises[route.case.id], Verdict.ERROR, detail)))
         asked = [route for route in routes if route.case.id in probes]
         if not asked:
-            return results
+            return [results]
         request = Request(
             list(probes.values()),
             timeout_s=self.settings.timeout,
@@ -143,8 +146,17 @@ class Prober:
                 _placed(route, replace(result, duration_s=took, command=self._command(route, probes)))
                 for route, result in zip(asked, failed, strict=True)
             ]
-            return results
-        return results + [self._judge(route, promises[route.case.id], conversation, probes) for route in asked]
+            return [results]
+        if conversation.hello.mtu is not None:
+            self._mtus[asked[0].source] = conversation.hello.mtu
+        return [results, _Answer(asked, conversation, probes)]
+
+    def _judge_all(self, answer: list[PathResult] | _Answer, promises: dict[str, Promise]) -> list[PathResult]:
+        if isinstance(answer, list):
+            return answer
+        return [
+            self._judge(route, promises[route.case.id], answer.conversation, answer.probes) for route in answer.routes
+        ]
 
     def _judge(
         self, route: Route, promised: Promise, conversation: Conversation, probes: dict[str, Probe]
@@ -158,6 +170,7 @@ class Prober:
             source_pod_cidrs=self.topology.cluster(route.source.cluster).pod_cidrs,
             target=route.target_words(address),
             listener=route.listener,
+            **(self._mtu_promise(route) if size_tag(route.case) == PMTU else {}),
         )
         judgement = judge(route.case, promised, measurement, ends)
         port = "" if route.case.protocol is PathProtocol.ICMP else f":{self._fleet.port}"
@@ -183,8 +196,24 @@ class Prober:
                 target_address=address,
                 command=self._command(route, probes),
                 duration_s=measurement.duration_s,
+                extra={} if measurement.reached is None else {"mtu": measurement.reached},
             ),
         )
+
+    def _mtu_promise(self, route: Route) -> dict[str, Any]:
+        """`must_carry` and `mtu_words` of `Ends`. Host-network pods see the nodes' own devices; where none was asked, pods have to do."""
+        ends = (route.source.cluster, route.placement.target.cluster)
+        told = {place: mtu for place, mtu in self._mtus.items() if place.cluster in ends}
+        hosts = {place: mtu for place, mtu in told.items() if place.host_network} or told
+        underlays = [[mtu for place, mtu in hosts.items() if place.cluster == cluster] for cluster in ends]
+        driver = self.topology.cluster(route.source.cluster).cable_driver
+        wanted = must_carry(underlays, driver, told.get(route.source))
+        return {
+            "must_carry": wanted,
+            "mtu_words": f"MTU {min(max(mtus) for mtus in underlays if mtus)} less the tunnels' {overhead(driver)}"
+            if wanted
+            else "",
+        }
 
     def _ping_vx(self, route: Route) -> PathResult:
         return _placed(route, self._vx_ping.measure(route))
@@ -219,6 +248,15 @@ class Prober:
     def _command(self, route: Route, probes: dict[str, Probe]) -> str:
         probe = probes[route.case.id]
         return route.command(self.topology.cluster(route.source.cluster), self.run_id, probe.address, probe.port)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What one source said, not judged yet."""
+
+    routes: Sequence[Route]
+    conversation: Conversation
+    probes: dict[str, Probe]
 
 
 def _by_source(routes: Iterable[Route]) -> list[list[Route]]:

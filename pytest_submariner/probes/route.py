@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 from pytest_submariner.model.path import Kind, PathCase, Protocol
 from pytest_submariner.model.topology import Cluster
+from pytest_submariner.paths.sizes import PMTU, size_tag
 from pytest_submariner.probes import agent
+from pytest_submariner.probes.conversation import Probe
 from pytest_submariner.probes.placement import Placement
 from pytest_submariner.probes.pods import CONTAINER, Place, namespace_name
 
@@ -54,16 +56,22 @@ class Route:
 
     def command(self, cluster: Cluster, run_id: str, address: str, port: int) -> str:
         """What repeats this by hand while the probe pods are there; `cluster` is the source's."""
-        protocol = self.case.protocol.value
-        words = [protocol, address] if self.case.protocol is Protocol.ICMP else [protocol, address, str(port)]
+        probe = self.probe(address, port)
+        words = [probe.way, address] if self.case.protocol is Protocol.ICMP else [probe.way, address, str(port)]
+        if probe.size != agent.SIZES[probe.way]:
+            words.append(str(probe.size))
         return exec_command(
             cluster, run_id, self.source, f'exec python3 -u -c "$SUBMARINER_PROBE_AGENT" ask {" ".join(words)}'
         )
 
     @property
     def amount(self) -> str:
-        size = agent.SIZES[self.case.protocol.value]
-        return f"{size} bytes each way"
+        probe = self.probe("", 0)
+        return "sizes by bisection, unfragmented" if probe.tag == PMTU else f"{probe.size} bytes each way"
+
+    def probe(self, address: str, port: int) -> Probe:
+        """What the agent of the source is asked."""
+        return Probe(self.case.id, self.case.protocol, address, port, size_tag(self.case) or "")
 
 
 def exec_command(cluster: Cluster, run_id: str, place: Place, script: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from pytest_submariner.compare.mapping import SPECS, spec_of
 from pytest_submariner.model.path import Kind, PathCase, Protocol
 from pytest_submariner.paths.cases import SAME_NODE, SUITES, cases, select, vx_ping
+from pytest_submariner.paths.sizes import size_tag
 
 POSITIONS = ["c1", "c2"]
 
@@ -31,8 +33,8 @@ def test_every_id_parses_back() -> None:
 def test_numbers() -> None:
     # 2 sources x 5 place pairs x (3 + 3 + 2 + 1 ways to a target), without a node to itself, and the story's ping.
     assert len(cases("intra_cluster", ["c1"])) == 2 * 5 * 9 - 2 * (3 + 1) + 1
-    # 2 sources x 4 place pairs x (3 + 2), and the gateway status, per direction.
-    assert len(cases("cross_cluster", POSITIONS)) == 2 * (2 * 4 * 5 + 1)
+    # 2 sources x 4 place pairs x (3 + 2 + 2 sizes), and the gateway status, per direction.
+    assert len(cases("cross_cluster", POSITIONS)) == 2 * (2 * 4 * 7 + 1)
     assert cases("cross_cluster", ["c1"]) == []
     assert len(cases("cross_cluster", ["c1", "c2", "c3"])) == 3 * len(cases("cross_cluster", POSITIONS))
 
@@ -70,7 +72,7 @@ def test_no_echo_request_goes_to_a_service_and_no_remote_host_is_asked() -> None
         assert (case.target.kind, case.protocol) != (Kind.SVC, Protocol.ICMP)
         if case.is_cross_cluster:
             assert case.target.kind in {Kind.POD, Kind.SVC, Kind.GATEWAY}
-            assert case.tags == ()
+            assert case.tags == () or (case.target.kind is Kind.POD and case.tags in {("pmtu",), ("bulk",)})
 
 
 def test_both_directions_are_measured() -> None:
@@ -98,8 +100,30 @@ def test_select_keeps_the_order_and_takes_words() -> None:
     assert len(some) == 8
     assert select(some, target=["pod", "svc"]) == some
     assert select(some, target="pod") == []
-    with pytest.raises(ValueError, match="pods"):
-        select(some, source="pods")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"source": "pods"}, "source: 'pods' is not a valid Kind; allowed are pod, hostpod, svc"),
+        ({"target": ["pod", "host"]}, "target: 'host' is not"),
+        ({"protocol": "sctp"}, "protocol: 'sctp' is not a valid Protocol; allowed are tcp, udp, icmp, status"),
+        ({"size": "jumbo"}, "size 'jumbo' is not known; allowed are pmtu, bulk"),
+    ],
+)
+def test_an_unknown_word_is_named_with_those_that_are_allowed(wrong: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        select([], **wrong)
+
+
+def test_sizes_are_selected_by_their_tag_alone() -> None:
+    every_case = cases("cross_cluster", POSITIONS)
+    assert [case.id for case in select(every_case, source="pod", target="pod", size="pmtu")][:2] == [
+        "pod.gw.c1--pod.gw.c2--icmp--pmtu",
+        "pod.gw.c1--pod.ngw.c2--icmp--pmtu",
+    ]
+    assert {case.protocol for case in select(every_case, size="bulk")} == {Protocol.TCP}
+    assert not [case for case in select(every_case) if size_tag(case)]
 
 
 def test_an_unknown_suite_is_named() -> None:

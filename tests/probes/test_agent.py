@@ -154,7 +154,8 @@ def test_silence_after_the_handshake_is_stalled() -> None:
     with server(lambda connection: None) as port:
         found = ask("tcp", port)
     assert found.outcome is Outcome.STALLED
-    assert "silence after the handshake and 0 bytes" in found.error
+    assert "silence after the handshake" in found.error
+    assert "and 0 bytes of the answer came" in found.error
     assert found.rtt_ms is not None
 
 
@@ -293,3 +294,16 @@ def test_echo_requests_have_a_right_checksum(size: int) -> None:
     packet = agent.echo_request(0x1234, 7, os.urandom(size))
     assert len(packet) == 8 + size
     assert agent.checksum(packet + b"\0" * (len(packet) % 2)) == 0
+
+
+@pytest.mark.parametrize(
+    ("protocol", "size", "allowed"),
+    [("tcp", "4194305", "4194304"), ("udp", "65508", "65507"), ("mtu", "70000", "65507")],
+)
+def test_a_size_above_the_limit_gets_one_clear_line(protocol: str, size: str, allowed: str) -> None:
+    command = [*COMMAND, "ask", protocol, "127.0.0.1", "9", size]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"ask: {size} bytes cannot be asked by {protocol}: allowed are 0 to {allowed}\n"
+    answer = agent.ask({"id": "x", "protocol": protocol, "size": int(size)}, 1.0, 2, 0.0)
+    assert (answer["outcome"], answer["attempts"]) == ("unable", 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -60,8 +61,8 @@ class Pair:
         done = subprocess.run(command, input=line + b"\n", env=ENVIRONMENT, capture_output=True, timeout=30, check=True)
         return done.stdout.splitlines()
 
-    def ask(self, protocol: str, *prefix: str, attempts: int = 1) -> Measurement:
-        probe = Probe("x", Protocol(protocol), THERE, PORT)
+    def ask(self, protocol: str, *prefix: str, attempts: int = 1, tag: str = "") -> Measurement:
+        probe = Probe("x", Protocol(protocol), THERE, PORT, tag)
         request = Request([probe], timeout_s=1.0, attempts=attempts, settle_s=0.0)
         return read(request, self.speak(request.line, prefix=prefix)).measurements["x"]
 
@@ -134,6 +135,53 @@ def test_a_hole_for_large_packets_stalls_tcp_and_spares_udp(pair: Pair) -> None:
     assert found.outcome is Outcome.STALLED
     assert found.rtt_ms is not None
     assert pair.ask("udp").outcome is Outcome.ANSWERED
+
+
+def test_a_mebibyte_goes_each_way(pair: Pair) -> None:
+    found = pair.ask("tcp", tag="bulk")
+    assert (found.outcome, found.sent, found.received) == (Outcome.ANSWERED, 1 << 20, 1 << 20)
+
+
+def test_a_bulk_transfer_that_hangs_halfway_is_stalled_and_says_what_arrived(pair: Pair) -> None:
+    pair.filter_far("-A", "INPUT", "-p", "tcp", "-m", "connbytes", "--connbytes", "200000:",
+                    "--connbytes-dir", "original", "--connbytes-mode", "bytes", "-j", "DROP")  # fmt: skip
+    found = pair.ask("tcp", tag="bulk")
+    assert found.outcome is Outcome.STALLED, found.error
+    unacknowledged = int(re.search(r"(\d+) of 1048576 bytes were not acknowledged", found.error)[1])  # type: ignore[index]
+    assert 0 < unacknowledged < 1 << 20
+    assert pair.ask("tcp").outcome is Outcome.ANSWERED
+
+
+def test_the_largest_packet_is_what_the_wire_takes(pair: Pair) -> None:
+    found = pair.ask("icmp", tag="pmtu")
+    assert (found.outcome, found.reached, found.stopped) == (Outcome.ANSWERED, 1500, "")
+
+
+@pytest.mark.parametrize("largest", [84, 900, 1372, 1499])
+def test_a_silent_hole_is_found_to_the_byte(pair: Pair, largest: int) -> None:
+    pair.filter_far("-A", "INPUT", "-p", "icmp", "-m", "length", "--length", f"{largest + 1}:65535", "-j", "DROP")
+    found = pair.ask("icmp", tag="pmtu")
+    assert (found.outcome, found.reached, found.stopped) == (Outcome.ANSWERED, largest, "silence")
+
+
+def test_a_lower_mtu_of_the_own_device_is_told_by_the_kernel(pair: Pair) -> None:
+    run("ip", "-n", pair.near, "route", "replace", f"{THERE}/32", "dev", "wire", "mtu", "lock", "1300")
+    try:
+        assert pair.ask("icmp", tag="pmtu").reached == 1500  # a route's MTU is an opinion, and so asked again
+    finally:
+        run("ip", "-n", pair.near, "route", "delete", f"{THERE}/32")
+    run("ip", "-n", pair.near, "link", "add", "wide", "mtu", "9000", "type", "veth")
+    try:
+        found = pair.ask("icmp", tag="pmtu")
+        assert (found.reached, found.stopped) == (1500, "fragmentation needed, next MTU 1500")
+    finally:
+        run("ip", "-n", pair.near, "link", "delete", "wide")
+
+
+def test_an_unreachable_end_has_no_largest_packet(pair: Pair) -> None:
+    pair.filter_far("-A", "INPUT", "-j", "DROP")
+    found = pair.ask("icmp", tag="pmtu")
+    assert (found.outcome, found.reached) == (Outcome.TIMEOUT, None)
 
 
 def test_the_listener_tells_a_rewritten_source(pair: Pair) -> None:

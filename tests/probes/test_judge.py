@@ -122,3 +122,24 @@ def test_a_node_without_cni_address_is_said_so() -> None:
 def test_attempts_are_told() -> None:
     tried = replace(got("stalled"), history=(Outcome.TIMEOUT, Outcome.STALLED))
     assert "timeout then stalled in 2 attempts (no answer)" in judge(CROSS, promised(), tried, ENDS).detail
+
+
+PMTU = PathCase.parse("pod.ngw.c1--pod.gw.c2--icmp--pmtu")
+
+
+@pytest.mark.parametrize(
+    ("reached", "must_carry", "verdict", "words"),
+    [
+        (1450, 1450, Verdict.OK, "packets up to 1450 bytes reach pod pod-c2-gw"),
+        (1500, 1450, Verdict.OK, "larger ones end in silence"),
+        (1449, 1450, Verdict.BLOCKED, "answers small packets, but unfragmented ones only up to 1449 bytes"),
+        (1450, None, Verdict.INCONCLUSIVE, "no MTU is known"),
+        (None, 1450, Verdict.INCONCLUSIVE, "nobody told which sizes"),
+    ],
+)
+def test_the_largest_packet(reached: int | None, must_carry: int | None, verdict: Verdict, words: str) -> None:
+    measured = replace(ANSWER, reached=reached, stopped="silence", seen=None, listener=None)
+    ends = replace(ENDS, listener=None, must_carry=must_carry, mtu_words="MTU 1500 less the tunnels' 50")
+    judgement = judge(PMTU, promised(source="any"), measured, ends)
+    assert judgement.verdict is verdict
+    assert words in judgement.detail

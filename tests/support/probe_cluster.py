@@ -89,7 +89,7 @@ class ProbeCluster:
             self.conversations.append((pod, len(request["probes"])))
             after, trouble = self.troubles[pod].pop(0) if self.troubles[pod] else (10**6, None)
         address = self.pods[pod]["status"]["podIP"]
-        hello = {"name": pod, "python": "3.13", "addresses": [address, f"10.0.{self.number}.1", "127.0.0.1"]}
+        hello = {"name": pod, "python": "3.13", "addresses": [address, f"10.0.{self.number}.1", "127.0.0.1"], "mtu": 1500}
         documents: list[dict[str, Any]] = [{"hello": hello}]
         for probe in request["probes"]:
             fields = self.agents[pod](probe) if pod in self.agents else self._well(pod, probe)
@@ -105,6 +105,8 @@ class ProbeCluster:
         """What a healthy network would answer: pods keep their source, hosts get the CNI address."""
         if probe["protocol"] == "icmp":
             return {"outcome": "answered", "rtt_ms": 0.2}
+        if probe["protocol"] == "mtu":
+            return {"outcome": "answered", "rtt_ms": 0.2, "reached": 1450, "stopped": "silence"}
         source = f"10.0.{self.number}.1" if pod.startswith("host-") else self.pods[pod]["status"]["podIP"]
         return {"outcome": "answered", "rtt_ms": 0.3, "seen": source, "listener": self._listener_at(probe["address"])}
 
