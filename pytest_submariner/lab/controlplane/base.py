@@ -29,5 +29,8 @@ class ControlPlane(Protocol):
         """Returns when every API answers on UNDERLAY_GATEWAY and on the host's loopback, and `early` has been done for each.
         LabError says what did not start."""
 
+    def own_url(self, cluster: ClusterSpec) -> str:
+        """Where the lab's own kubelets and controllers reach the API of a cluster, from the holder."""
+
     async def stop(self) -> None:
         """Ends what runs in the holder; processes end with the lab."""

@@ -15,7 +15,7 @@ from typing import Final
 
 import aiohttp
 
-from pytest_submariner.errors import LabError, LabUnavailable
+from pytest_submariner.errors import LabError
 from pytest_submariner.lab.binaries import check_starts
 from pytest_submariner.lab.controlplane.base import ClusterParts, Early
 from pytest_submariner.lab.credentials import ADMIN, Credentials, write_private
@@ -27,6 +27,7 @@ from pytest_submariner.lab.spec import UNDERLAY_GATEWAY, ClusterSpec
 
 _FOLDER: Final = "/run/control-plane"
 """Where the processes see their files."""
+_PROGRAMS: Final = "/run/programs"
 _ETCD_PORT: Final = 2379
 _READY_DEADLINE_S: Final = 60.0
 _POLL_S: Final = 0.05
@@ -36,19 +37,22 @@ _GO: Final = {"GOGC": "300", "GOMEMLIMIT": "400MiB"}
 ASSETS: Final = "KUBEBUILDER_ASSETS"
 
 
-def find_binary(name: str) -> str:
-    """`$KUBEBUILDER_ASSETS/NAME`, else NAME on PATH; LabUnavailable says where it comes from and what is wrong with it."""
+def find_binary(name: str) -> Path:
+    """`$KUBEBUILDER_ASSETS/NAME`, else NAME on PATH; LabError says where it comes from and what is wrong with it."""
     assets = os.environ.get(ASSETS)
     candidate = Path(assets) / name if assets else None
     found = str(candidate) if candidate is not None and candidate.exists() else shutil.which(name)
     if found is None:
         where = f"${ASSETS} ({assets})" if assets else f"${ASSETS}"
         source = "the package etcd-server" if name == "etcd" else "envtest (setup-envtest use) or a Kubernetes release"
-        raise LabUnavailable(
-            f"--control-plane kube needs {name}: it is neither in {where} nor on PATH; get it from {source}"
-        )
+        raise LabError(f"--control-plane kube needs {name}: it is neither in {where} nor on PATH; get it from {source}")
     check_starts(Path(found), "--control-plane kube", "--version")
-    return str(Path(found).resolve())
+    return Path(found).resolve()
+
+
+def _inside(program: Path) -> str:
+    """Where the processes see it."""
+    return f"{_PROGRAMS}/{program.name}/{program.name}"
 
 
 @dataclass
@@ -73,15 +77,21 @@ class GenuineControlPlane:
         self._credentials = credentials
         self._network = network
         self._spawner = spawner
-        self._etcd_binary = find_binary("etcd")
-        self._apiserver_binary = find_binary("kube-apiserver")
+        self._etcd = find_binary("etcd")
+        self._apiserver = find_binary("kube-apiserver")
         self._stoppable: list[KubeletServer | Relay] = []
+
+    def own_url(self, cluster: ClusterSpec) -> str:
+        """The same as everybody's inside the lab."""
+        return f"https://{UNDERLAY_GATEWAY}:{cluster.api_port}"
 
     async def start(self, clusters: Sequence[ClusterParts], early: Early) -> None:
         """LabError shows the last lines of whichever process did not get ready."""
         self._folder.mkdir(mode=0o700)
         self._write_files()
-        sandbox = await self._network.fabric_sandbox(shares={_FOLDER: str(self._folder)})
+        # Programs may lie where a sandbox has folders of its own, /tmp for one.
+        programs = {f"{_PROGRAMS}/{binary.name}": str(binary.parent) for binary in (self._etcd, self._apiserver)}
+        sandbox = await self._network.fabric_sandbox(shares={_FOLDER: str(self._folder), **programs})
         etcd = await self._spawn(sandbox, "etcd", self._etcd_arguments())
         await self._await_port(etcd, "etcd", _ETCD_PORT)
         await asyncio.gather(*(self._start(sandbox, cluster, early) for cluster in clusters))
@@ -112,7 +122,7 @@ class GenuineControlPlane:
         client = f"http://127.0.0.1:{_ETCD_PORT}"
         peer = f"http://127.0.0.1:{_ETCD_PORT + 1}"
         return [
-            self._etcd_binary,
+            _inside(self._etcd),
             "--data-dir=/tmp/etcd",
             f"--listen-client-urls={client}",
             f"--advertise-client-urls={client}",
@@ -126,7 +136,7 @@ class GenuineControlPlane:
         """One etcd serves all, a prefix each. ServiceAccount admission is off: it would refuse pods of a namespace so new
         that the service account controller has not been there yet."""
         return [
-            self._apiserver_binary,
+            _inside(self._apiserver),
             f"--etcd-servers=http://127.0.0.1:{_ETCD_PORT}",
             f"--etcd-prefix=/{cluster.name}",
             f"--bind-address={UNDERLAY_GATEWAY}",

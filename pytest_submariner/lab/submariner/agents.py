@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from pytest_submariner.dataplane import constants as c
-from pytest_submariner.errors import LabError, LabUnavailable
+from pytest_submariner.errors import LabError
 from pytest_submariner.lab import toolsets
 from pytest_submariner.lab.binaries import check_starts
 from pytest_submariner.lab.spec import ClusterSpec, LabSpec
@@ -22,6 +22,7 @@ from pytest_submariner.lab.submariner import agentpods, crds, objects, rbac
 from pytest_submariner.lab.submariner.access import ApiAccess
 from pytest_submariner.lab.submariner.creation import Creator
 from pytest_submariner.lab.submariner.foundation import Broker, grant, lay_foundation, open_broker, token
+from pytest_submariner.lab.submariner.lastwords import last_words
 from pytest_submariner.lab.submariner.readiness import submariner_ready
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class AgentsSubmariner:
         api_access: ApiAccess,
         folder: Path,
     ) -> None:
-        """`folder` holds the binaries; LabUnavailable names one that is missing or does not start here."""
+        """`folder` holds the binaries; LabError names one that is missing or does not start here."""
         self._spec = spec
         self._apis = apis
         self._network = network
@@ -72,8 +73,7 @@ class AgentsSubmariner:
         async with self._phase("workloads"):
             await asyncio.gather(*(self._install_agents(cluster, broker) for cluster in clusters))
         async with self._phase("cables"):
-            ready = (submariner_ready(self._apis[c.name], c, remotes, READY_DEADLINE_S) for c in clusters)
-            await asyncio.gather(*ready)
+            await asyncio.gather(*(self._await_ready(c, remotes) for c in clusters))
         async with self._phase("paths"):
             await self._await_paths()
 
@@ -104,6 +104,13 @@ class AgentsSubmariner:
             await create("v1", "secrets", secret)
         for daemonset in agentpods.daemonsets(cluster, self._spec.cable, broker, self._version):
             await create("apps/v1", "daemonsets", daemonset)
+
+    async def _await_ready(self, cluster: ClusterSpec, remotes: int) -> None:
+        api = self._apis[cluster.name]
+        try:
+            await submariner_ready(api, cluster, remotes, READY_DEADLINE_S)
+        except LabError as error:
+            raise LabError(f"{error}\n{await last_words(api)}".rstrip()) from error
 
     async def _await_paths(self) -> None:
         """One answered ping from every node's host network to every remote gateway: what a route agent programs last."""
@@ -146,13 +153,13 @@ def _version(said: str) -> str:
 def _definitions(folder: Path) -> list[Object]:
     """The folder's own CRDs (`*crds*.yaml`), which are of the agents' release, else the lab's schema-less ones."""
     if not folder.is_dir():
-        raise LabUnavailable(f"--agents-dir {folder}: there is no such folder")
+        raise LabError(f"--agents-dir {folder}: there is no such folder")
     found: list[Object] = []
     for file in sorted(folder.glob("*crd*.yaml")):
         try:
             found += [item for item in yaml.safe_load_all(file.read_text()) if item]
         except (OSError, yaml.YAMLError) as error:
-            raise LabUnavailable(f"--agents-dir: {file} cannot be read: {error}") from error
+            raise LabError(f"--agents-dir: {file} cannot be read: {error}") from error
     return [item for item in found if item.get("kind") == "CustomResourceDefinition"] or crds.definitions()
 
 

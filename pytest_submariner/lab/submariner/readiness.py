@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_submariner.dataplane.constants import OPERATOR_NAMESPACE
 from pytest_submariner.errors import LabError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pytest_submariner.lab.kubeapi import KubeApi
 
 Object = dict[str, Any]
+_HOPELESS: Final = 3
+"""Deaths while a lab boots. One or two may be a dependency that is not there yet."""
 
 
 async def wait_for(
@@ -52,7 +54,8 @@ async def nodes_registered(api: KubeApi, cluster: ClusterSpec, deadline_s: float
 
 
 async def submariner_ready(api: KubeApi, cluster: ClusterSpec, remotes: int, deadline_s: float) -> None:
-    """Every gateway and route agent pod runs, and the active gateway's `remotes` cables have answered a ping."""
+    """Every gateway and route agent pod runs, and the active gateway's `remotes` cables have answered a ping. A pod that dies
+    again and again is not waited for: LabError at once."""
     pods, gateways = len(cluster.nodes) + len(cluster.gateways), len(cluster.gateways)
 
     def not_running(found: Sequence[Object]) -> str:
@@ -69,10 +72,30 @@ async def submariner_ready(api: KubeApi, cluster: ClusterSpec, remotes: int, dea
         healthy = [connection for status in active for connection in status["connections"] if _has_latency(connection)]
         return "" if active and len(healthy) == remotes else f"{len(healthy)} of {remotes} cables answered a ping"
 
-    await asyncio.gather(
-        wait_for(api, path("v1", "pods", OPERATOR_NAMESPACE), not_running, deadline_s),
-        wait_for(api, path(GROUP_V1, "gateways", OPERATOR_NAMESPACE), not_connected, deadline_s),
-    )
+    all_pods = path("v1", "pods", OPERATOR_NAMESPACE)
+    gateways_path = path(GROUP_V1, "gateways", OPERATOR_NAMESPACE)
+
+    async def all_is_well() -> None:
+        await asyncio.gather(
+            wait_for(api, all_pods, not_running, deadline_s), wait_for(api, gateways_path, not_connected, deadline_s)
+        )
+
+    well = asyncio.create_task(all_is_well())
+    hopeless = asyncio.create_task(wait_for(api, all_pods, _hope, 2 * deadline_s))
+    try:
+        done, _ = await asyncio.wait({well, hopeless}, return_when=asyncio.FIRST_COMPLETED)
+        done.pop().result()
+    finally:
+        for watch in (well, hopeless):
+            watch.cancel()
+        await asyncio.gather(well, hopeless, return_exceptions=True)
+
+
+def _hope(pods: Sequence[Object]) -> str:
+    """Never satisfied; LabError for a pod that dies again and again."""
+    if doomed := sorted(_why(pod) for pod in pods if _deaths(pod) >= _HOPELESS):
+        raise LabError(f"pods that do not stay alive: {', '.join(doomed)}")
+    return "pods live"
 
 
 def internal_ip(node: Object) -> str:
@@ -84,6 +107,14 @@ def internal_ip(node: Object) -> str:
 def _is_ready(pod: Object) -> bool:
     conditions = (pod.get("status") or {}).get("conditions") or ()
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _deaths(pod: Object) -> int:
+    """How often its containers have ended so far; the kubelet makes the last life a "waiting" with the former as its last state."""
+    return sum(
+        status.get("restartCount", 0) + ("running" not in (status.get("state") or {}) and bool(status.get("lastState")))
+        for status in (pod.get("status") or {}).get("containerStatuses") or ()
+    )
 
 
 def _why(pod: Object) -> str:
