@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -15,16 +16,23 @@ import signal
 import sys
 import time
 import traceback
-from typing import Any, Final, NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from pytest_submariner.errors import LabError, LabUnavailable
 from pytest_submariner.lab import namespaces as ns
 from pytest_submariner.lab import requirements, world
+from pytest_submariner.lab.accounts import INSIDE, account_files
 from pytest_submariner.lab.control import ControlServer
 from pytest_submariner.lab.listeners import Listeners
+from pytest_submariner.lab.network import Network
 from pytest_submariner.lab.spawner import Spawner
 from pytest_submariner.lab.spec import LabSpec
 from pytest_submariner.lab.state import LabState
+
+if TYPE_CHECKING:
+    from pytest_submariner.lab.lab import Lab
 
 _BOOT_DEADLINE: Final = 120.0
 _LOG_LINES: Final = 15
@@ -170,13 +178,17 @@ class _Holder:
             os._exit(code)
 
     async def _live(self, spawner: Spawner) -> None:
-        from pytest_submariner.lab.lab import Lab
-
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         spawner.attach()
         start = time.monotonic()
-        lab = Lab(self._spec, self._state, self._listeners, spawner)
+        gc.disable()  # there is next to no garbage before the lab is up, and looking for it is a tenth of the work
+        network = Network(self._spec, spawner)
+        network.passwd = account_files()
+        network.binds = {INSIDE: str(self._state.folder)}
+        building = asyncio.ensure_future(network.build())
+        make_lab = await _import_lab()
+        lab = make_lab(self._spec, self._state, self._listeners, spawner, network, building)
         if self._owner is not None:
             loop.add_reader(self._owner, ended.set)
         booting = asyncio.ensure_future(lab.boot())
@@ -190,10 +202,43 @@ class _Holder:
         control.start()
         lab.timings["boot_s"] = round(time.monotonic() - start, 3)
         self._tell(ready=lab.describe())
+        gc.freeze()
+        gc.enable()
         os.close(self._writer)
         await asyncio.wait({lost, over}, return_when=asyncio.FIRST_COMPLETED)
         if over.done():
             self._state.remove()
+
+
+async def _import_lab() -> type[Lab]:
+    """Imports the rest of the lab in a thread, while the kernel and the spawner are busy with its network."""
+
+    def imported() -> type[Lab]:
+        with _no_authorities():
+            from pytest_submariner.lab.lab import Lab
+
+            return Lab
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(0.002)  # else a system call of the other thread may wait 5 ms for the interpreter
+    try:
+        return await asyncio.to_thread(imported)
+    finally:
+        sys.setswitchinterval(usual)
+
+
+@contextmanager
+def _no_authorities() -> Iterator[None]:
+    """aiohttp loads the machine's certificate authorities when it is imported, a sixth of a second; a lab trusts only its own."""
+    before = os.environ.get("SSL_CERT_FILE")
+    os.environ["SSL_CERT_FILE"] = os.devnull
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SSL_CERT_FILE"]
+        else:
+            os.environ["SSL_CERT_FILE"] = before
 
 
 def _raise_file_limit() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from pytest_submariner.lab.listeners import Listeners
 from pytest_submariner.lab.network import PATH, Network
 from pytest_submariner.lab.spawner import ProcessSpec, Sandbox, Spawner
 from pytest_submariner.lab.spec import UNDERLAY_GATEWAY, ClusterSpec, LabSpec
-from pytest_submariner.lab.sshd import INSIDE, SshAccess, account_files
+from pytest_submariner.lab.sshd import SshAccess
 from pytest_submariner.lab.state import LabState
 from pytest_submariner.lab.submariner.access import ApiAccess, Submariner
 from pytest_submariner.lab.submariner.modelled import ModelledSubmariner
@@ -47,15 +47,23 @@ class _Cluster:
 class Lab:
     """Lives in the holder. `boot()` once; then `handle()` serves `submariner-lab`."""
 
-    def __init__(self, spec: LabSpec, state: LabState, listeners: Listeners, spawner: Spawner) -> None:
+    def __init__(
+        self,
+        spec: LabSpec,
+        state: LabState,
+        listeners: Listeners,
+        spawner: Spawner,
+        network: Network,
+        building: Awaitable[None],
+    ) -> None:
+        """`building` ends when the network is there."""
         self.spec = spec
         self._state = state
         self._listeners = listeners
         self._spawner = spawner
         self._credentials = Credentials.generate(spec)
-        self._network = Network(spec, spawner)
-        self._network.passwd = account_files()
-        self._network.binds = {INSIDE: str(state.folder)}
+        self._network = network
+        self._building = building
         self._ssh = SshAccess(state.folder, listeners.ssh, self._network, spawner)
         self._control_plane = self._make_control_plane()
         self._clusters: dict[str, _Cluster] = {}
@@ -71,7 +79,7 @@ class Lab:
     async def boot(self) -> None:
         """Returns when every supported path is programmed and Submariner's pods run. LabError otherwise."""
         async with self._timed("network_s"):
-            await self._network.build()
+            await self._building
         async with self._timed("control_plane_s"):
             parts = [self._make_cluster(cluster) for cluster in self.spec.clusters]
             submariner = self._submariner = self._make_submariner()
@@ -90,7 +98,7 @@ class Lab:
         return {c.name: f"https://{UNDERLAY_GATEWAY}:{c.api_port}" for c in self.spec.clusters}
 
     def _make_cluster(self, spec: ClusterSpec) -> ClusterParts:
-        api = KubeApi(self._inside_urls()[spec.name], self._credentials.token, self._credentials.authority.ca_pem)
+        api = KubeApi(self._control_plane.own_url(spec), self._credentials.token, self._credentials.authority.ca_pem)
         folder = self._state.folder / spec.name
         folder.mkdir()
         kubelet = Kubelet(spec, api, self._spawner, self._network, folder)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import shutil
 import socket
 from pathlib import Path
 
 from pytest_submariner.errors import LabUnavailable
+from pytest_submariner.lab.accounts import INSIDE, user_name
 from pytest_submariner.lab.credentials import Credentials, write_private
 from pytest_submariner.lab.network import PATH, Network
 from pytest_submariner.lab.spawner import ProcessSpec, Spawner
@@ -21,30 +21,6 @@ def find_sshd() -> str:
     if found is None:
         raise LabUnavailable("sshd is missing: install the package openssh-server")
     return found
-
-
-def user_name() -> str:
-    """Who logs in on the nodes: the user the lab runs as."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return "lab"
-
-
-def account_files() -> dict[str, bytes]:
-    """/etc/passwd and the like of the nodes: a usable shell and an unlocked account, whatever the host says of this user."""
-    uid, gid = os.geteuid(), os.getegid()
-    passwd = f"{user_name()}:x:{uid}:{gid}:lab:/tmp:/bin/sh\nsshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n"
-    if uid:
-        passwd += "root:x:0:0:root:/root:/bin/sh\n"
-    files = {"/etc/passwd": passwd.encode() + b"nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"}
-    if uid == 0:
-        files["/etc/shadow"] = b"root:*:1::::::\nsshd:!:1::::::\n"
-    return files
-
-
-INSIDE = "/run/lab"
-"""Where nodes see the lab's folder, wherever it is on the host."""
 
 
 class SshAccess:

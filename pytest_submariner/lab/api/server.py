@@ -53,8 +53,11 @@ class ApiServer:
         self._runner: web.AppRunner | None = None
         bootstrap(self._resources, advertise)
 
-    async def start(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
-        """Serves on bound, listening sockets until `stop`. The context must not offer h2 by ALPN; None is plain HTTP."""
+    async def start(
+        self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None, *, plain: Sequence[socket.socket] = ()
+    ) -> None:
+        """Serves on bound, listening sockets until `stop`. The context must not offer h2 by ALPN; None is plain HTTP, as on the
+        sockets of `plain` anyway."""
         app = web.Application(client_max_size=_LARGEST_BODY)
         app.router.add_route("*", "/{path:.*}", self._answer)
         # handler_cancellation: an idle watch or exec must end with its client, not with the next write
@@ -70,6 +73,8 @@ class ApiServer:
         await self._runner.setup()
         for sock in sockets:
             await web.SockSite(self._runner, sock, ssl_context=tls, backlog=1024).start()
+        for sock in plain:
+            await web.SockSite(self._runner, sock, backlog=1024).start()
 
     async def stop(self) -> None:
         """Ends watches, then connections; a second call does nothing."""
