@@ -16,17 +16,23 @@ if TYPE_CHECKING:
 
 MEASURING = frozenset({"reach", "assert_path"})
 """Fixtures that ask paths."""
-TOUCHING = MEASURING | {
-    "cluster_pair",
-    "clusters",
-    "gateway_node",
-    "node_exec",
-    "node_state",
-    "non_gateway_node",
-    "submariner_lab",
-    "submariner_subctl_report",
-    "submariner_topology",
-}
+LOADING = frozenset({"assert_performance"})
+"""Fixtures that measure under load."""
+TOUCHING = (
+    MEASURING
+    | LOADING
+    | {
+        "cluster_pair",
+        "clusters",
+        "gateway_node",
+        "node_exec",
+        "node_state",
+        "non_gateway_node",
+        "submariner_lab",
+        "submariner_subctl_report",
+        "submariner_topology",
+    }
+)
 """Fixtures that need the world."""
 
 
@@ -42,6 +48,10 @@ def touches_world(item: pytest.Item) -> bool:
 
 def measures(item: pytest.Item) -> bool:
     return not MEASURING.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def loads(item: pytest.Item) -> bool:
+    return not LOADING.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def paths_of(item: pytest.Item) -> Iterator[PathCase]:
@@ -88,9 +98,9 @@ def parametrize_pairs(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("cluster_pair", [f"{one}-{other}" for one, other in pairs], indirect=True, scope="session")
 
 
-def put_disruptive_last(items: list[pytest.Item]) -> None:
-    """In place, otherwise in the order they came: nobody waits for a repair, and no path is measured after one."""
-    items.sort(key=marks.is_disruptive)
+def order(items: list[pytest.Item]) -> None:
+    """In place, otherwise in the order they came: paths, then figures, then what breaks something. Nothing is measured after a repair."""
+    items.sort(key=lambda item: (marks.is_disruptive(item), marks.is_performance(item)))
 
 
 def select(session: Session, items: Iterable[pytest.Item]) -> None:
@@ -98,7 +108,7 @@ def select(session: Session, items: Iterable[pytest.Item]) -> None:
     chosen = list(items)
     measuring = [item for item in chosen if measures(item)]
     session.touched = any(map(touches_world, chosen))
-    session.asked = bool(measuring)
+    session.asked = any(measures(item) or loads(item) for item in chosen)
     session.select(case for item in measuring if not marks.is_disruptive(item) for case in paths_of(item))
 
 

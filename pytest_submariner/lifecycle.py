@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_submariner import items, marks, xdist
+from pytest_submariner import items, marks, performance, xdist
 from pytest_submariner.errors import SubmarinerError
 from pytest_submariner.keys import SESSION
 from pytest_submariner.options import OPTIONS
@@ -86,12 +86,13 @@ def _check_subctl(settings: Settings, program: Path) -> None:
 
 
 def arrange(config: pytest.Config, collected: list[pytest.Item]) -> None:
-    """Check marks, expect known issues to fail, put disruptive items last. In a pytest-xdist worker an error ends nothing but the
-    worker, so there a wrong mark is told by its item."""
+    """Check marks, expect known issues to fail, leave out load nobody asked for, put the order right. In a pytest-xdist
+    worker an error ends nothing but the worker, so there a wrong mark is told by its item."""
     if not xdist.is_worker(config):
         marks.validate(collected)
     marks.expect_known_issues(collected)
-    items.put_disruptive_last(collected)
+    performance.deselect(config, collected)
+    items.order(collected)
 
 
 def select(session: pytest.Session) -> None:
@@ -127,7 +128,7 @@ def turn(item: pytest.Item) -> AbstractContextManager[None]:
     ours = item.config.stash.get(SESSION, None)
     if ours is None or not xdist.is_worker(item.config) or not items.touches_world(item):
         return nullcontext()
-    return xdist.take_turn(ours.exchange, alone=marks.is_disruptive(item))
+    return xdist.take_turn(ours.exchange, alone=marks.runs_alone(item))
 
 
 def check_requirements(item: pytest.Item) -> None:

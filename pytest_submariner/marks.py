@@ -15,6 +15,7 @@ SUBCTL = "submariner_subctl"
 DISRUPTIVE = "submariner_disruptive"
 REQUIRES = "submariner_requires"
 KNOWN_ISSUE = "submariner_known_issue"
+PERFORMANCE = "submariner_performance"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,10 @@ def _disruptive() -> bool:
     return True
 
 
+def _performance() -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Mark:
     """A mark: its signature and a sentence for `pytest --markers`, and what checks its arguments (TypeError says what is wrong)."""
@@ -124,6 +129,13 @@ MARKS = (
         "",
         "breaks something and repairs it: runs last, alone, and only with --submariner-disruptive or in a lab booted for the run",
         _disruptive,
+    ),
+    Mark(
+        PERFORMANCE,
+        "",
+        "loads the clusters to measure them: runs after the others, alone, and only with --submariner-performance or when it is named (its "
+        "file, a folder `performance`, or a word of -k or -m that is about it)",
+        _performance,
     ),
     Mark(
         REQUIRES,
@@ -181,6 +193,15 @@ def is_disruptive(item: pytest.Item) -> bool:
     return item.get_closest_marker(DISRUPTIVE) is not None
 
 
+def is_performance(item: pytest.Item) -> bool:
+    return item.get_closest_marker(PERFORMANCE) is not None
+
+
+def runs_alone(item: pytest.Item) -> bool:
+    """Under pytest-xdist nothing else that uses the clusters may run beside it."""
+    return is_disruptive(item) or is_performance(item)
+
+
 def expect_known_issues(items: Iterable[pytest.Item]) -> None:
     """A known issue is pytest's strict xfail, for findings only: an error (we could not tell) stays an error."""
     for item in items:
@@ -195,6 +216,12 @@ def expect_known_issues(items: Iterable[pytest.Item]) -> None:
 def _plain(error: TypeError) -> str:
     """Python's own words about a call, without the name of our inner function."""
     text = str(error)
-    for name in ("_subctl() ", "_disruptive() ", "KnownIssue.__init__() ", "Requirements.__init__() "):
+    for name in (
+        "_subctl() ",
+        "_disruptive() ",
+        "_performance() ",
+        "KnownIssue.__init__() ",
+        "Requirements.__init__() ",
+    ):
         text = text.replace(name, "")
     return text

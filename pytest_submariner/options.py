@@ -21,6 +21,8 @@ class Kind(StrEnum):
     PROGRAM = "program"
     """A file, or a word without a slash that is looked up in PATH."""
     SECONDS = "seconds"
+    AMOUNT = "amount"
+    """A number above 0."""
     FLAG = "flag"
 
 
@@ -36,6 +38,7 @@ class Option:
     allowed: tuple[str, ...] = ()
     unavailable: tuple[str, ...] = ()
     repeatable: bool = False
+    at_most: float | None = None
     served: bool = True
 
     @property
@@ -65,7 +68,7 @@ class Option:
         """The type pytest checks `[tool.pytest]` values against: a list stays a list, a number a number."""
         if self.repeatable:
             return "args"
-        return {Kind.FLAG: "bool", Kind.SECONDS: "float"}.get(self.kind, "string")
+        return {Kind.FLAG: "bool", Kind.SECONDS: "float", Kind.AMOUNT: "float"}.get(self.kind, "string")
 
 
 _TABLE = (
@@ -136,6 +139,33 @@ _TABLE = (
     ),
     Option(
         "timeout", "Seconds one attempt on a path may take (default: 5)", kind=Kind.SECONDS, default=5.0, metavar="S"
+    ),
+    Option(
+        "performance",
+        "Measure throughput and latency as well; loads the clusters (a test or folder that is named runs without this option)",
+        kind=Kind.FLAG,
+        default=False,
+    ),
+    Option(
+        "performance-time",
+        "Seconds one measurement of throughput or latency takes (default: 1)",
+        kind=Kind.SECONDS,
+        default=1.0,
+        at_most=60.0,
+        metavar="S",
+    ),
+    Option(
+        "min-throughput",
+        "Fail when less arrives between clusters, by one stream or by ten (given as an option, it asks for --submariner-performance)",
+        kind=Kind.AMOUNT,
+        metavar="MBIT",
+    ),
+    Option(
+        "max-latency",
+        "Fail when the 99th percentile of round trips between clusters is above this (given as an option, it asks for "
+        "--submariner-performance)",
+        kind=Kind.AMOUNT,
+        metavar="MS",
     ),
     Option(
         "disruptive",

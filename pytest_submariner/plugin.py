@@ -15,6 +15,7 @@ pytest_plugins = (
     "pytest_submariner.fixtures.clusters",
     "pytest_submariner.fixtures.nodes",
     "pytest_submariner.fixtures.probing",
+    "pytest_submariner.fixtures.performance",
     "pytest_submariner.fixtures.lab",
     "pytest_submariner.fixtures.subctl",
 )

@@ -23,6 +23,7 @@ from pytest_submariner.xdist import is_controller, is_worker, joined_run, worker
 
 if TYPE_CHECKING:
     from pytest_submariner.kube.client import KubeClient
+    from pytest_submariner.probes.throughput import LoadProber
     from pytest_submariner.transport.node import NodeExec
 
 
@@ -142,6 +143,15 @@ class Session:
             given = Prober(self.topology, self.kube, self.settings, node_exec=self.node_exec, run_id=run_id)
         self._closing.callback(given.close)
         return given
+
+    @cached_property
+    def load_prober(self) -> LoadProber:
+        from pytest_submariner.probes.throughput import LoadProber
+
+        run_id = "-".join([self.run.id, "load", *([worker] if (worker := worker_id(self.config)) else [])])
+        made = LoadProber(self.topology, self.kube, self.settings, run_id=run_id)
+        self._closing.callback(made.close)
+        return made
 
     def measure(self, case: PathCase, *, fresh: bool = False) -> PathResult:
         """What a path does. The first question asks all selected paths with it, later ones read; `fresh` asks this path again."""

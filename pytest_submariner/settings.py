@@ -36,6 +36,10 @@ class Settings:
     subctl_junit: Path | None
     results: Path
     timeout: float
+    performance: bool
+    performance_time: float
+    min_throughput: float | None
+    max_latency: float | None
     disruptive: bool
     keep: bool
     plan: bool
@@ -56,6 +60,12 @@ class Settings:
     @property
     def allows_disruption(self) -> bool:
         return self.disruptive or self.owns_lab
+
+    @property
+    def wants_performance(self) -> bool:
+        """A threshold on the command line asks for the measurement; one in an ini file waits for somebody who does."""
+        thresholds = ("min_throughput", "max_latency")
+        return self.performance or any(self.sources.get(name) == "option" for name in thresholds)
 
     def source(self, name: str) -> str:
         return self.sources.get(name, "default")
@@ -141,7 +151,9 @@ def _read_one(option: Option, raw: Any, source: str, base: Path) -> Any:
     if option.kind is Kind.FLAG:
         value: Any = _read_flag(option, raw, source)
     elif option.kind is Kind.SECONDS:
-        value = _read_seconds(option, raw, source)
+        value = _read_number(option, raw, source, "a time", "seconds above 0, such as 5 or 2.5")
+    elif option.kind is Kind.AMOUNT:
+        value = _read_number(option, raw, source, "an amount", "numbers above 0, such as 100 or 2.5")
     else:
         value = _read_text(option, raw, source)
         if option.kind in (Kind.INPUT_FILE, Kind.OUTPUT_FILE):
@@ -171,13 +183,15 @@ def _read_flag(option: Option, raw: Any, source: str) -> bool:
     return word in _TRUE
 
 
-def _read_seconds(option: Option, raw: Any, source: str) -> float:
+def _read_number(option: Option, raw: Any, source: str, what: str, allowed: str) -> float:
     try:
         value = float(raw)
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise refuse(option, raw, source, "is not a time; allowed are seconds above 0, such as 5 or 2.5")
+        raise refuse(option, raw, source, f"is not {what}; allowed are {allowed}")
+    if option.at_most is not None and value > option.at_most:
+        raise refuse(option, raw, source, f"is too much; allowed are {allowed}, up to {option.at_most:g}")
     return value
 
 

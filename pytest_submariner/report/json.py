@@ -25,6 +25,7 @@ def document(recorder: Recorder) -> dict[str, Any]:
         "clusters": _clusters(recorder.topology),
         "paths": [result.to_dict() for result in recorder.results],
         "findings": [finding.to_dict() for finding in recorder.findings],
+        "performance": [figure.to_dict() for figure in recorder.figures],
         "comparison": recorder.comparison,
         "timings": {name: round(seconds, 3) for name, seconds in sorted(recorder.timings.items())},
         "notes": list(recorder.notes),

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pytest_submariner.model.finding import Evidence, EvidenceKind, Finding
+from pytest_submariner.model.performance import Figure
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.topology import Topology
 from pytest_submariner.model.verdict import Outcome, Verdict
@@ -44,6 +45,7 @@ class Recorder:
     """Sentences for the summary: what no path shows (how nodes were reached, why nothing could be measured)."""
     _results: dict[str, PathResult] = field(default_factory=dict)
     _findings: dict[tuple[str, str, str, str], Finding] = field(default_factory=dict)
+    _figures: dict[str, Figure] = field(default_factory=dict)
     _clock: float = field(default_factory=time.monotonic, repr=False, compare=False)
 
     def add(self, result: PathResult) -> None:
@@ -71,6 +73,10 @@ class Recorder:
         if result is not None and result.root_cause is None and causes:
             self._results[path_id] = replace(result, root_cause=causes[0].code)
 
+    def add_figure(self, figure: Figure) -> None:
+        """Record a measurement under load; a later one of the same id replaces it."""
+        self._figures[figure.id] = figure
+
     def add_timing(self, name: str, seconds: float) -> None:
         """`name` is a key of results.json `timings` (boot_s, probe_s, …); a name that comes again is summed up."""
         self.timings[name] = self.timings.get(name, 0.0) + seconds
@@ -93,6 +99,11 @@ class Recorder:
     def findings(self) -> list[Finding]:
         return [self._findings[key] for key in sorted(self._findings)]
 
+    @property
+    def figures(self) -> list[Figure]:
+        """In the order they were measured: those inside clusters first."""
+        return list(self._figures.values())
+
     def result(self, path_id: str) -> PathResult | None:
         return self._results.get(path_id)
 
@@ -113,8 +124,8 @@ class Recorder:
 
     @property
     def is_empty(self) -> bool:
-        """True when there is nothing to report: no path was planned, none recorded, nothing compared."""
-        return not (self._results or self.planned or self.comparison)
+        """True when there is nothing to report: no path was planned, none recorded, no figure, nothing compared."""
+        return not (self._results or self.planned or self.comparison or self._figures)
 
     def failures(self) -> list[PathResult]:
         """Paths that are not as expected: failed, or not answered in a way one can trust."""
@@ -130,6 +141,7 @@ class Recorder:
             "notes": list(self.notes),
             "results": [r.to_dict() for r in self.results],
             "findings": [f.to_dict() for f in self.findings],
+            "performance": [f.to_dict() for f in self.figures],
         }
 
     def merge(self, data: dict[str, Any]) -> None:
@@ -146,6 +158,8 @@ class Recorder:
             self.add(PathResult.from_dict(result))
         for finding in data.get("findings", ()):
             self.add_finding(_finding(finding))
+        for figure in data.get("performance", ()):
+            self.add_figure(Figure.from_dict(figure))
 
 
 def _finding(data: dict[str, Any]) -> Finding:

@@ -13,6 +13,7 @@ from pytest_submariner.model.finding import Finding
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.topology import Role
 from pytest_submariner.model.verdict import Verdict
+from pytest_submariner.report import performance
 from pytest_submariner.report.matrix_lines import matrix_lines
 from pytest_submariner.report.recorder import Recorder
 from pytest_submariner.report.spans import STYLES, Line, Span, style
@@ -50,6 +51,7 @@ def lines(recorder: Recorder, reports: Sequence[tuple[str, str]] = (), *, verbos
         blocks += [_world(recorder), matrix_lines(recorder, everything=verbosity > 0)]
     blocks += [_failures(recorder, verbosity)]
     if verbosity >= 0:
+        blocks += [performance.lines(recorder.figures)]
         blocks += [_skips(recorder), _retries(recorder)]
     blocks += [_totals(recorder, reports)]
     first = True
@@ -62,10 +64,11 @@ def lines(recorder: Recorder, reports: Sequence[tuple[str, str]] = (), *, verbos
 
 
 def _nothing_measured(recorder: Recorder) -> Iterator[Line]:
-    if recorder.measured:
+    if recorder.measured or any(figure.has_value for figure in recorder.figures):
         return
     found = recorder.counts
     parts = [f"{count(number, 'path')} {_PASSIVE.get(verdict, verdict.word)}" for verdict, number in found.items()]
+    parts += [f"no figure of {len(recorder.figures)}"] if recorder.figures else []
     what = ", ".join(parts) or f"{count(recorder.planned, 'path')} selected, none reached"
     yield (Span("NOTHING WAS MEASURED", "bad"), Span(f": {what}. This run says nothing about the network."))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pytest_submariner.settings import Settings
@@ -19,8 +20,12 @@ _DEFAULTS = Settings(
     diagnose="auto",
     subctl=None,
     subctl_junit=None,
-    results=None,
+    results=Path("results.json"),
     timeout=5,
+    performance=False,
+    performance_time=1.0,
+    min_throughput=None,
+    max_latency=None,
     disruptive=False,
     keep=False,
     plan=False,

@@ -1,0 +1,1 @@
+"""Throughput and latency between clusters beside those inside a cluster. Loads the clusters: only when asked for."""
