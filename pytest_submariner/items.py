@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import permutations
 from typing import TYPE_CHECKING
 
@@ -10,11 +10,12 @@ import pytest
 
 from pytest_submariner import marks
 from pytest_submariner.model.path import PathCase
+from pytest_submariner.paths.groups import PassiveGateways, PathGroup, mesh_rows
 
 if TYPE_CHECKING:
     from pytest_submariner.session import Session
 
-MEASURING = frozenset({"reach", "assert_path"})
+MEASURING = frozenset({"reach", "assert_path", "assert_paths"})
 """Fixtures that ask paths."""
 LOADING = frozenset({"assert_performance"})
 """Fixtures that measure under load."""
@@ -73,6 +74,13 @@ def path_of(item: pytest.Item) -> PathCase | None:
     return next(paths_of(item), None)
 
 
+def group_of(item: pytest.Item) -> PathGroup | None:
+    """The group of paths in an item's parameters."""
+    callspec = getattr(item, "callspec", None)
+    values = callspec.params.values() if callspec is not None else ()
+    return next((value for value in values if isinstance(value, PathGroup)), None)
+
+
 def suite_cases(config: pytest.Config, suite: str) -> list[PathCase]:
     """The cases of a suite for the clusters the settings name, as plugins leave them. For `pytest_generate_tests` of a suite:
     parametrize with their ids. A suite between clusters has its cases for c1 and c2 even if only one cluster was named."""
@@ -84,6 +92,22 @@ def suite_cases(config: pytest.Config, suite: str) -> list[PathCase]:
     found = cases(suite, positions) or cases(suite, ("c1", "c2"))
     config.hook.pytest_submariner_path_cases(config=config, suite=suite, cases=found)
     return found
+
+
+def suite_groups(config: pytest.Config, suite: str, kind: str) -> Sequence[PathGroup]:
+    """The groups of paths of a suite for the clusters the settings name: the rows of the mesh (none unless it is asked for), or the
+    paths with passive gateway nodes. ValueError for another kind."""
+    from pytest_submariner.keys import SESSION
+
+    session = config.stash.get(SESSION, None)
+    positions = session.settings.positions if session is not None else ("c1", "c2")
+    if kind == "mesh":
+        return mesh_rows(positions) if session is not None and session.settings.mesh else []
+    if kind == "passive":
+        inside = [(position, position) for position in positions]
+        across = list(permutations(positions if len(positions) > 1 else ("c1", "c2"), 2))
+        return [PassiveGateways(*pair) for pair in (inside if suite == "intra_cluster" else across)]
+    raise ValueError(f"kind {kind!r} is not known; allowed are mesh, passive")
 
 
 def parametrize_pairs(metafunc: pytest.Metafunc) -> None:
@@ -109,7 +133,8 @@ def select(session: Session, items: Iterable[pytest.Item]) -> None:
     measuring = [item for item in chosen if measures(item)]
     session.touched = any(map(touches_world, chosen))
     session.asked = any(measures(item) or loads(item) for item in chosen)
-    session.select(case for item in measuring if not marks.is_disruptive(item) for case in paths_of(item))
+    ordinary = [item for item in measuring if not marks.is_disruptive(item)]
+    session.select((case for item in ordinary for case in paths_of(item)), filter(None, map(group_of, ordinary)))
 
 
 def unreachable(session: Session) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,22 @@ def start(config: pytest.Config) -> None:
         if _only_shows(config):
             return
         raise
-    session = config.stash[SESSION] = Session(config, settings)
+    session = config.stash[SESSION] = Session(config, _with_clusters(settings))
     if settings.plan:
         from pytest_submariner.plan import prevent_workers
 
         prevent_workers(config)
     if "option" in settings.sources.values() and not (_only_shows(config) or xdist.is_worker(config)):
         check_inputs(session.settings)
+
+
+def _with_clusters(settings: Settings) -> Settings:
+    """A lab that runs says in its files how many clusters it has."""
+    if settings.lab is None or settings.clusters is not None:
+        return settings
+    from pytest_submariner.providers.lab import clusters_of
+
+    return replace(settings, clusters=clusters_of(settings.lab))
 
 
 def check_inputs(settings: Settings) -> None:

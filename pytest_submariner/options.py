@@ -21,6 +21,9 @@ class Kind(StrEnum):
     PROGRAM = "program"
     """A file, or a word without a slash that is looked up in PATH."""
     SECONDS = "seconds"
+    COUNT = "count"
+    """A whole number from 1."""
+    SELECTOR = "label selector"
     AMOUNT = "amount"
     """A number above 0."""
     FLAG = "flag"
@@ -38,6 +41,7 @@ class Option:
     allowed: tuple[str, ...] = ()
     unavailable: tuple[str, ...] = ()
     repeatable: bool = False
+    at_least: int = 1
     at_most: float | None = None
     served: bool = True
 
@@ -68,7 +72,9 @@ class Option:
         """The type pytest checks `[tool.pytest]` values against: a list stays a list, a number a number."""
         if self.repeatable:
             return "args"
-        return {Kind.FLAG: "bool", Kind.SECONDS: "float", Kind.AMOUNT: "float"}.get(self.kind, "string")
+        return {Kind.FLAG: "bool", Kind.SECONDS: "float", Kind.AMOUNT: "float", Kind.COUNT: "int"}.get(
+            self.kind, "string"
+        )
 
 
 _TABLE = (
@@ -109,7 +115,41 @@ _TABLE = (
         metavar="FILE",
     ),
     Option("image", f"Image of probe pods (default: {DEFAULT_IMAGE})", default=DEFAULT_IMAGE, metavar="REF"),
-    Option("mesh", "Ask every pair of nodes", kind=Kind.FLAG, default=False, served=False),
+    Option(
+        "clusters",
+        "How many clusters the lab has, 2 to 9 (default: those of the lab attached to, else 2)",
+        kind=Kind.COUNT,
+        at_least=2,
+        at_most=9,
+        metavar="N",
+    ),
+    Option(
+        "mesh",
+        "Ask every ordered pair of nodes as well, inside and between clusters, pod to pod (suite mesh)",
+        kind=Kind.FLAG,
+        default=False,
+    ),
+    Option(
+        "sample",
+        "In the mesh every node asks N nodes of each cluster instead of all",
+        kind=Kind.COUNT,
+        metavar="N",
+    ),
+    Option(
+        "nodes",
+        "Nodes that take part, by their labels (as kubectl get -l); the others get no probe pod",
+        kind=Kind.SELECTOR,
+        metavar="SELECTOR",
+    ),
+    Option(
+        "pods-per-node",
+        "At most N probe pods on a node: 1 pod network alone, 2 host network too, 3 (default) another for paths on one node",
+        kind=Kind.COUNT,
+        default=3,
+        at_most=3,
+        metavar="N",
+    ),
+    Option("rate", "Start at most N probes per second, all sources together", kind=Kind.COUNT, metavar="N"),
     Option(
         "diagnose",
         "When to look for causes: auto is after failures",

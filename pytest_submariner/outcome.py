@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from pytest_submariner.keys import RECORDED, SESSION
 from pytest_submariner.model.path import PathCase
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.verdict import Expectation, Outcome, Verdict
-from pytest_submariner.report import junit, text
+from pytest_submariner.report import group, junit, text
 from pytest_submariner.session import Session
 
 NOT_TOLD = "submariner_not_told"
@@ -63,6 +63,40 @@ def judge(session: Session, result: PathResult) -> None:
     if outcome is Outcome.ERROR:
         raise TransportError(message)
     raise PathFailed(message)
+
+
+def record_many(session: Session, item: pytest.Item, results: Sequence[PathResult]) -> None:
+    """Keep the results of an item that asked many paths. Those which are as expected are kept brief: there are thousands of them. A
+    path that has an item of its own is recorded there."""
+    for result in results:
+        if result.id in session.selected:
+            continue
+        brief = result if result.verdict is not Verdict.OK else replace(result, evidence=(), command="")
+        placed = replace(brief, suite=brief.suite or item.path.parent.name, nodeid=item.nodeid)
+        session.recorder.add(placed)
+        item.stash.setdefault(RECORDED, []).append(placed)
+        item.config.hook.pytest_submariner_path_finished(config=item.config, result=placed)
+    item.user_properties.extend(junit.group_properties(results))
+    from pytest_submariner.report import allure
+
+    if allure.is_active(item.config):
+        allure.record_many(results)
+
+
+def judge_many(session: Session, name: str, results: Sequence[PathResult]) -> None:
+    """As `judge`, for the whole of an item: failed when any path failed, else an error when nobody can tell about one, else skipped
+    when none could be."""
+    __tracebackhide__ = True
+    by_outcome = {o: [result for result in results if result.verdict.outcome is o] for o in Outcome}
+    if by_outcome[Outcome.FAILED]:
+        raise PathFailed(group.failure(name, results, session.recorder.causes))
+    if errors := by_outcome[Outcome.ERROR]:
+        is_unsure = any(result.verdict is Verdict.INCONCLUSIVE for result in errors)
+        raise (ProbeInconclusive if is_unsure else TransportError)(
+            group.failure(name, results, session.recorder.causes)
+        )
+    if not by_outcome[Outcome.PASSED]:
+        raise RequirementUnmet(by_outcome[Outcome.SKIPPED][0].detail or f"{name}: a requirement is not met")
 
 
 @contextmanager

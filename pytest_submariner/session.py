@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from pytest_submariner.errors import RequirementUnmet, SubmarinerError, TopologyError
+from pytest_submariner.grouping import Groups
 from pytest_submariner.model.path import PathCase
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.topology import Cluster, Node, Topology
+from pytest_submariner.paths.selector import restrict
 from pytest_submariner.providers import open_provider
 from pytest_submariner.providers.base import World
 from pytest_submariner.report.recorder import NOT_MEASURED, Recorder
+from pytest_submariner.report.text import count
 from pytest_submariner.settings import Settings
 from pytest_submariner.xdist import is_controller, is_worker, joined_run, worker_id
 
 if TYPE_CHECKING:
     from pytest_submariner.kube.client import KubeClient
+    from pytest_submariner.paths.groups import PathGroup
     from pytest_submariner.probes.throughput import LoadProber
     from pytest_submariner.transport.node import NodeExec
 
@@ -49,6 +53,8 @@ class Session:
         self.recorder = Recorder(provider=settings.provider)
         self.selected: dict[str, PathCase] = {}
         """Paths of the items that will run, by id: what one conversation with the probes may ask at once."""
+        self.groups = Groups(self)
+        """Items that stand for many paths, which are known once the clusters are."""
         self.asked = False
         """Whether any selected item measures paths."""
         self.answers = 0
@@ -88,6 +94,20 @@ class Session:
     @property
     def topology(self) -> Topology:
         return self.world.topology
+
+    @cached_property
+    def probed(self) -> Topology:
+        """The nodes that take part in probing: those the setting `nodes` selects. What it leaves out is noted."""
+        selector = self.settings.nodes
+        if selector is None:
+            return self.topology
+        chosen = restrict(self.topology, selector)
+        for cluster, left in zip(self.topology.clusters, chosen.clusters, strict=True):
+            if gone := len(cluster.nodes) - len(left.nodes):
+                self.recorder.note(
+                    f"--submariner-nodes {selector.text} leaves out {gone} of {count(len(cluster.nodes), 'node')} of {cluster.position}"
+                )
+        return chosen
 
     @property
     def was_used(self) -> bool:
@@ -134,13 +154,13 @@ class Session:
 
     @cached_property
     def prober(self) -> PathProber:
-        given: PathProber | None = self.config.hook.pytest_submariner_prober(config=self.config, topology=self.topology)
+        given: PathProber | None = self.config.hook.pytest_submariner_prober(config=self.config, topology=self.probed)
         if given is None:
             from pytest_submariner.probes.prober import Prober
 
             # Each process has pods of its own: host-network listeners of two could not share a node's ports.
             run_id = "-".join([self.run.id, *([worker] if (worker := worker_id(self.config)) else [])])
-            given = Prober(self.topology, self.kube, self.settings, node_exec=self.node_exec, run_id=run_id)
+            given = Prober(self.probed, self.kube, self.settings, node_exec=self.node_exec, run_id=run_id)
         self._closing.callback(given.close)
         return given
 
@@ -158,16 +178,20 @@ class Session:
         for position in (case.source.cluster, case.target.cluster):
             self.cluster(position)
         if fresh or case.id not in self._measured:
-            batch = [case] if fresh else self._batch(case)
-            started = time.monotonic()
-            results = self.prober.measure(batch)
-            self.recorder.add_timing("probe_s", time.monotonic() - started)
-            self._measured.update(results)
-            self.answers += sum(1 for result in results.values() if result.verdict not in NOT_MEASURED)
+            self._ask([case] if fresh else self._batch(case))
         return self._measured[case.id]
 
-    def select(self, cases: Iterable[PathCase]) -> None:
+    def measure_group(self, group: PathGroup) -> list[PathResult]:
+        """What all paths of a group do. RequirementUnmet when the clusters have none of them."""
+        cases = self.groups.cases(group)
+        missing = [case for case in cases if case.id not in self._measured]
+        if missing:
+            self._ask(missing if is_worker(self.config) else [*missing, *self._waiting({case.id for case in missing})])
+        return [self._measured[case.id] for case in cases]
+
+    def select(self, cases: Iterable[PathCase], groups: Iterable[PathGroup] = ()) -> None:
         self.selected = {case.id: case for case in cases}
+        self.groups.select(groups)
         self.recorder.planned = len(self.selected)
 
     def require_disruption(self) -> None:
@@ -198,11 +222,27 @@ class Session:
 
     def _batch(self, case: PathCase) -> list[PathCase]:
         """A worker does not know which items it will get, but they come in order: it asks what shares the source."""
-        positions = {cluster.position for cluster in self.topology.clusters}
-        others = [c for c in self.selected.values() if c.id not in self._measured and _within(c, positions)]
+        others = self._waiting({case.id})
         if is_worker(self.config):
-            others = [c for c in others if c.source == case.source]
-        return [case, *(c for c in others if c.id != case.id)]
+            others = [c for c in others if c.source == case.source and c.id in self.selected]
+        return [case, *others]
+
+    def _waiting(self, named: Collection[str]) -> list[PathCase]:
+        """Everything selected that was not measured yet, but for the paths of these ids."""
+        positions = {cluster.position for cluster in self.topology.clusters}
+        every = {**self.selected, **self.groups.every_case()}
+        return [
+            case
+            for case in every.values()
+            if case.id not in self._measured and case.id not in named and _within(case, positions)
+        ]
+
+    def _ask(self, cases: Sequence[PathCase]) -> None:
+        started = time.monotonic()
+        results = self.prober.measure(cases)
+        self.recorder.add_timing("probe_s", time.monotonic() - started)
+        self._measured.update(results)
+        self.answers += sum(1 for result in results.values() if result.verdict not in NOT_MEASURED)
 
 
 def _within(case: PathCase, positions: Collection[str]) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_submariner.options import OPTIONS, Kind, Option
+from pytest_submariner.paths.selector import Selector
 
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
@@ -30,7 +31,12 @@ class Settings:
     exec: str
     ssh_config: Path | None
     image: str
+    clusters: int | None
     mesh: bool
+    sample: int | None
+    nodes: Selector | None
+    pods_per_node: int
+    rate: int | None
     diagnose: str
     subctl: Path | None
     subctl_junit: Path | None
@@ -48,8 +54,10 @@ class Settings:
 
     @property
     def positions(self) -> tuple[str, ...]:
-        """The clusters paths are generated for, known without asking any: as many as were named, and two in a lab."""
-        count = max(len(self.context), len(self.kubeconfig)) if self.provider == "kubeconfig" else 2
+        """The clusters paths are generated for, known without asking any: as many as were named; in a lab as many as it has, two
+        without another word."""
+        named = max(len(self.context), len(self.kubeconfig))
+        count = named if self.provider == "kubeconfig" else self.clusters or 2
         return tuple(f"c{i}" for i in range(1, max(count, 1) + 1))
 
     @property
@@ -152,6 +160,10 @@ def _read_one(option: Option, raw: Any, source: str, base: Path) -> Any:
         value: Any = _read_flag(option, raw, source)
     elif option.kind is Kind.SECONDS:
         value = _read_number(option, raw, source, "a time", "seconds above 0, such as 5 or 2.5")
+    elif option.kind is Kind.COUNT:
+        value = _read_count(option, raw, source)
+    elif option.kind is Kind.SELECTOR:
+        value = _read_selector(option, raw, source)
     elif option.kind is Kind.AMOUNT:
         value = _read_number(option, raw, source, "an amount", "numbers above 0, such as 100 or 2.5")
     else:
@@ -193,6 +205,23 @@ def _read_number(option: Option, raw: Any, source: str, what: str, allowed: str)
     if option.at_most is not None and value > option.at_most:
         raise refuse(option, raw, source, f"is too much; allowed are {allowed}, up to {option.at_most:g}")
     return value
+
+
+def _read_count(option: Option, raw: Any, source: str) -> int:
+    text = str(raw).strip()
+    allowed = f"whole numbers from {option.at_least}" + (f" to {option.at_most:g}" if option.at_most else "")
+    if not (text.isascii() and text.isdigit()) or not option.at_least <= int(text) <= (option.at_most or math.inf):
+        raise refuse(option, raw, source, f"is not such a number; allowed are {allowed}")
+    return int(text)
+
+
+def _read_selector(option: Option, raw: Any, source: str) -> Selector:
+    try:
+        return Selector.parse(str(raw))
+    except ValueError as error:
+        raise refuse(
+            option, raw, source, f"{error}; allowed are terms as in zone=a,disk!=slow,!spot,pool in (x, y)"
+        ) from None
 
 
 def _read_text(option: Option, raw: Any, source: str) -> str:
@@ -244,6 +273,12 @@ def _refuse_contradictions(s: Settings) -> None:
         raise _contradiction(
             s, "subctl", "subctl_junit", "compare with one report, that of the binary or the one there is"
         )
+    if s.sample is not None and not s.mesh and s.sources.get("sample") == "option":
+        raise refuse(
+            OPTIONS["sample"], s.sample, s.source("sample"), "is about the mesh; give --submariner-mesh as well"
+        )
+    if s.clusters is not None and s.provider != "lab":
+        raise _contradiction(s, "clusters", "provider", "only a lab has as many clusters as one likes")
     if s.plan and s.cleanup:
         raise _contradiction(s, "plan", "cleanup", "one touches nothing, the other removes; give one of them")
 
@@ -256,6 +291,8 @@ def _contradiction(s: Settings, one: str, other: str, why: str) -> pytest.UsageE
 def _show(value: object) -> str:
     if isinstance(value, tuple | list):
         return ",".join(_show(v) for v in value)
+    if isinstance(value, Selector):
+        return _show(value.text)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -75,6 +75,18 @@ def vx_ping(cluster: str) -> PathCase:
     return PathCase(Side(Kind.HOSTPOD, "ngw", cluster), Side(Kind.VX, "gw", cluster), Protocol.ICMP)
 
 
+def passive_cases(here: str, there: str) -> Iterator[PathCase]:
+    """The paths of the role matrix with a passive gateway node at one end or at both, between two clusters or inside one."""
+    targets = _LOCAL_TARGETS if here == there else _REMOTE_TARGETS
+    places = [pair for pair in product(("gw", "pgw", "ngw"), repeat=2) if "pgw" in pair]
+    for source_kind, (target_kind, protocols), (source, target) in product(_SOURCES, targets.items(), places):
+        tags = (SAME_NODE,) if here == there and source == target else ()
+        if tags and source_kind is Kind.HOSTPOD and target_kind in _NODES:
+            continue
+        for protocol in protocols:
+            yield PathCase(Side(source_kind, source, here), Side(target_kind, target, there), protocol, tags)
+
+
 def cases(suite: str, positions: Sequence[str]) -> list[PathCase]:
     """Every case of `suite` between the clusters at `positions` (`["c1", "c2"]`); ValueError for an unknown suite."""
     try:

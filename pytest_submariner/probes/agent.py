@@ -8,7 +8,7 @@ It travels in an environment variable of the pod (`pods.py`) and runs as `python
 
 `connect` reads one line, here folded:
 
-    {"version": 1, "nonce": "…", "cap": 32, "settle_s": 5.0, "timeout_s": 5.0, "attempts": 2,
+    {"version": 1, "nonce": "…", "cap": 32, "rate": null, "settle_s": 5.0, "timeout_s": 5.0, "attempts": 2,
      "probes": [{"id": "…", "protocol": "tcp|udp|icmp|mtu", "address": "10.9.1.5", "port": 29240, "size": 3000}, …]}
 
 `size` is in bytes, each way. `mtu` sends echo requests that must not be fragmented, and has `reached` in its answer: the
@@ -538,6 +538,7 @@ def connect() -> int:
             raise ValueError(f"version {request['version']}; this agent speaks {VERSION}")
         probes, nonce = list(request["probes"]), str(request["nonce"])
         cap, attempts = int(request["cap"]), int(request["attempts"])
+        rate = float(request.get("rate") or 0.0)
         timeout, settle = max(1.0, float(request["timeout_s"])), float(request["settle_s"])
     except (ValueError, KeyError, TypeError) as error:
         sys.stderr.write(f"not a request: {type(error).__name__}: {error}\n")
@@ -547,12 +548,19 @@ def connect() -> int:
     settle_until = time.monotonic() + settle
     waiting, lock = iter(probes), threading.Lock()
 
+    starts = time.monotonic()
+
     def pump() -> None:
+        nonlocal starts
         while True:
             with lock:
                 probe = next(waiting, None)
+                pause = starts - time.monotonic()
+                starts = max(starts, time.monotonic()) + (1 / rate if rate else 0.0)
             if probe is None:
                 return
+            if rate and pause > 0:
+                time.sleep(pause)
             output.say(ask(probe, timeout, attempts, settle_until), answer=True)
 
     pumps = [threading.Thread(target=pump) for _ in range(max(1, min(cap, len(probes))))]

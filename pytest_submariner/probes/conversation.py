@@ -14,7 +14,7 @@ from pytest_submariner.errors import ProbeInconclusive
 from pytest_submariner.model.path import Protocol
 from pytest_submariner.paths.sizes import BULK, BULK_BYTES, PMTU
 from pytest_submariner.probes import agent
-from pytest_submariner.probes.measurement import Measurement
+from pytest_submariner.probes.measurement import Measurement, Outcome
 
 SLACK_S = 15.0
 """What starting a process through an API server may take on top of the probes."""
@@ -62,13 +62,14 @@ class Probe:
 
 @dataclass(frozen=True)
 class Request:
-    """All probes of one source. Times in seconds; at most `cap` probes are in flight."""
+    """All probes of one source. Times in seconds; at most `cap` probes are in flight, at most `rate` are started in a second."""
 
     probes: Sequence[Probe]
     timeout_s: float = 5.0
     attempts: int = 2
     settle_s: float = 5.0
     cap: int = 32
+    rate: float | None = None
     nonce: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
@@ -78,6 +79,7 @@ class Request:
             "version": agent.VERSION,
             "nonce": self.nonce,
             "cap": self.cap,
+            "rate": self.rate,
             "settle_s": self.settle_s,
             "timeout_s": self.timeout_s,
             "attempts": self.attempts,
@@ -90,7 +92,10 @@ class Request:
         """How long the conversation can take when nothing answers: every attempt may spend its time on both phases."""
         rounds = math.ceil(len(self.probes) / self.cap)
         longest = max((probe.extra_s for probe in self.probes), default=0.0)
-        return self.settle_s + self.attempts * (rounds * (2 * max(1.0, self.timeout_s) + 1.0) + longest) + SLACK_S
+        pacing = len(self.probes) / self.rate if self.rate else 0.0
+        return (
+            pacing + self.settle_s + self.attempts * (rounds * (2 * max(1.0, self.timeout_s) + 1.0) + longest) + SLACK_S
+        )
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,11 @@ def read(request: Request, lines: Iterable[bytes]) -> Conversation:
             + (f"; missing: {missing}" if missing else "")
             + (f"; not asked: {unasked}" if unasked else "")
         )
+    for probe in request.probes:
+        found = measurements[probe.id]
+        answered = found.outcome is Outcome.ANSWERED and probe.way in {"tcp", "udp"}
+        if answered and None in {found.listener, found.seen}:
+            raise ProbeInconclusive(f"the agent was answered about {probe.id}, but names no listener or source")
     return Conversation(hello, measurements)
 
 

@@ -9,6 +9,7 @@ from pytest_submariner.model.path import Kind, PathCase, Side
 from pytest_submariner.model.topology import Cluster, Node, Role, Topology
 from pytest_submariner.paths.cases import SAME_NODE
 
+PODS_PER_NODE = 3
 _WORDS = {"gw": "active gateway node", "pgw": "passive gateway node", "ngw": "non-gateway node"}
 
 
@@ -20,9 +21,10 @@ class Placement:
     target: Node
 
 
-def place(case: PathCase, topology: Topology) -> Placement:
+def place(case: PathCase, topology: Topology, pods_per_node: int = PODS_PER_NODE) -> Placement:
     """RequirementUnmet names what the path needs and what was found instead."""
     here, there = _cluster(case.source, topology), _cluster(case.target, topology)
+    _require_pods(case, pods_per_node)
     _require_carried(case, here, there)
     source = _node(case.source, here)
     if SAME_NODE in case.tags:
@@ -56,6 +58,18 @@ def _node(side: Side, cluster: Cluster) -> Node:
         plural = "" if side.ordinal == 1 else "s"
         raise RequirementUnmet(f"needs {count} {_WORDS[side.place]}{plural} in {_found(cluster)}")
     return node
+
+
+def _require_pods(case: PathCase, allowed: int) -> None:
+    """A node's pods come in a fixed order: one of the pod network, one of the host network, another of the pod network."""
+    if Kind.HOSTPOD in (case.source.kind, case.target.kind):
+        needed, words = 2, "a probe pod on the host network"
+    elif SAME_NODE in case.tags:
+        needed, words = 3, "another probe pod on the same node"
+    else:
+        return
+    if needed > allowed:
+        raise RequirementUnmet(f"needs {words}; --submariner-pods-per-node allows {allowed}")
 
 
 def _require_carried(case: PathCase, here: Cluster, there: Cluster) -> None:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_submariner.errors import ProbeInconclusive, RequirementUnmet, SubmarinerError, TransportError
@@ -18,7 +19,7 @@ from pytest_submariner.model.topology import Node, Topology
 from pytest_submariner.model.verdict import Expectation, Verdict
 from pytest_submariner.paths.expectations import Promise, promise
 from pytest_submariner.paths.sizes import PMTU, must_carry, overhead, size_tag
-from pytest_submariner.probes import gateway_status
+from pytest_submariner.probes import gateway_status, listeners
 from pytest_submariner.probes.asking import converse
 from pytest_submariner.probes.conversation import Conversation, Probe, Request
 from pytest_submariner.probes.fleet import Fleet
@@ -38,7 +39,8 @@ SOURCES_AT_ONCE = 16
 
 
 class ProbeSettings(Protocol):
-    """What a prober needs of the settings: the probe pods' image, the seconds of one attempt, whether to leave the pods in place."""
+    """What a prober needs of the settings: the probe pods' image, the seconds of one attempt, whether to leave the pods in place,
+    how many probes to start per second (None: as fast as it goes), how many pods a node may get."""
 
     @property
     def image(self) -> str: ...
@@ -46,6 +48,10 @@ class ProbeSettings(Protocol):
     def timeout(self) -> float: ...
     @property
     def keep(self) -> bool: ...
+    @property
+    def rate(self) -> int | None: ...
+    @property
+    def pods_per_node(self) -> int: ...
 
 
 class Prober:
@@ -78,7 +84,7 @@ class Prober:
         for case in cases:
             try:
                 promises[case.id] = promise(case)
-                routes.append(Route(case, place(case, self.topology)))
+                routes.append(Route(case, place(case, self.topology, self.settings.pods_per_node)))
             except ValueError as error:
                 results[case.id] = PathResult(case.id, Expectation.OK, Verdict.ERROR, detail=str(error))
             except RequirementUnmet as error:
@@ -89,11 +95,13 @@ class Prober:
         self._make_pods(traffic, vx)
         with ThreadPoolExecutor(SOURCES_AT_ONCE, thread_name_prefix="prober") as pool:
             read = [pool.submit(self._read_status, route, promises[route.case.id]) for route in status]
-            asked = [pool.submit(self._ask, group, promises) for group in _by_source(traffic)]
+            sources = _by_source(traffic)
+            asked = [pool.submit(self._ask, source, promises, self._share(len(sources))) for source in sources]
             results.update({result.id: result for future in read for result in [future.result()]})
             answers = [answer for future in asked for answer in future.result()]
         # Judged once everybody has answered: what a path must carry depends on what the nodes at both ends tell of their MTU.
         results.update({result.id: result for answer in answers for result in self._judge_all(answer, promises)})
+        results.update(listeners.confirm(traffic, results, partial(converse, self._kube, self._fleet), self._fleet.port))
         # After the others, whose host traffic raises the very counter that is evidence here.
         with ThreadPoolExecutor(SOURCES_AT_ONCE, thread_name_prefix="vx") as pool:
             results.update({result.id: result for result in pool.map(self._ping_vx, vx)})
@@ -114,7 +122,13 @@ class Prober:
             places.update({route.source, Place(route.placement.target.cluster, route.placement.target.name, True)})
         self._fleet.ensure(places, services)
 
-    def _ask(self, routes: Sequence[Route], promises: dict[str, Promise]) -> list[list[PathResult] | _Answer]:
+    def _share(self, sources: int) -> float | None:
+        """Probes per second that each of so many sources may start."""
+        return self.settings.rate / min(SOURCES_AT_ONCE, sources) if self.settings.rate else None
+
+    def _ask(
+        self, routes: Sequence[Route], promises: dict[str, Promise], rate: float | None
+    ) -> list[list[PathResult] | _Answer]:
         """All paths of one source: what it answered, and the results of those that could not be asked."""
         results: list[PathResult] = []
         probes: dict[str, Probe] = {}
@@ -133,6 +147,7 @@ class Prober:
             timeout_s=self.settings.timeout,
             attempts=ATTEMPTS,
             settle_s=self._fleet.settling_s,
+            rate=rate,
         )
         started = time.monotonic()
         try:

@@ -57,7 +57,9 @@ class LabProvider:
     def _boot(self) -> dict[str, Any]:
         # A lab that is kept must outlive us; any other ends with us, however we end.
         owner = () if self._settings.keep else ("--owner-pid", str(self._run.owner_pid))
-        return _described(_json("up", "--json", "--name", self.lab_name, *owner, deadline_s=BOOT_DEADLINE_S), "up")
+        clusters = ("--clusters", str(self._settings.clusters)) if self._settings.clusters else ()
+        options = (*clusters, *owner)
+        return _described(_json("up", "--json", "--name", self.lab_name, *options, deadline_s=BOOT_DEADLINE_S), "up")
 
     def _attach(self, name: str) -> dict[str, Any]:
         """Its files say all; asking `submariner-lab status` would cost a process."""
@@ -77,6 +79,21 @@ def check(settings: Settings, name: str) -> None:
     if name not in running:
         why = f"is not a running lab (running: {', '.join(running) or 'none'}); boot it with submariner-lab up --name {name}"
         raise refuse(OPTIONS["lab"], name, settings.source("lab"), why + nearest(name, running))
+
+    has = clusters_of(name)
+    if settings.clusters is not None and has is not None and settings.clusters > has:
+        why = f"is more than lab {name} has, which is {has}"
+        raise refuse(OPTIONS["clusters"], settings.clusters, settings.source("clusters"), why)
+
+
+def clusters_of(name: str) -> int | None:
+    """How many clusters a running lab has, from its files; None when nobody can say."""
+    from pytest_submariner.lab.state import LabState
+
+    try:
+        return len(LabState.of(name).describe()["contexts"])
+    except (LabError, KeyError, TypeError):
+        return None
 
 
 def running_labs() -> list[dict[str, Any]]:

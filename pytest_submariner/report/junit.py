@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pytest_submariner.model.result import PathResult
+from pytest_submariner.model.verdict import Verdict
 from pytest_submariner.report.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -33,6 +36,13 @@ def properties(result: PathResult) -> list[tuple[str, str]]:
         "answered": None if result.answered is None else str(result.answered).lower(),
     }
     return [(PREFIX + name, value) for name, value in values.items() if value]
+
+
+def group_properties(results: Sequence[PathResult]) -> list[tuple[str, str]]:
+    """For an item that asked many paths: how many, and how many of each verdict. The paths themselves are in results.json."""
+    found = Counter(result.verdict for result in results)
+    counts = [(verdict.word, found[verdict]) for verdict in Verdict if found[verdict]]
+    return [(f"{PREFIX}{name}", str(number)) for name, number in [("paths", len(results)), *counts]]
 
 
 def suite_properties(recorder: Recorder) -> list[tuple[str, str]]:

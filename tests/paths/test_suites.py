@@ -36,7 +36,7 @@ def collected(tmp_path: Path, *arguments: str) -> list[str]:
 @pytest.mark.parametrize("suite", SUITES)
 def test_every_path_is_one_item_of_its_suite(tmp_path: Path, suite: str) -> None:
     listed = [re.search(r"\[(.+--.+)\]$", line) for line in collected(tmp_path) if line.startswith(f"suites/{suite}/")]
-    ids = Counter(match[1] for match in listed if match)
+    ids = Counter(match[1] for match in listed if match and not match[1].startswith("pgw."))
     assert ids == Counter(case.id for case in cases(suite, ["c1", "c2"]))
 
 

@@ -98,7 +98,28 @@ def test_lists_in_the_environment_are_separated_by_commas(
         (["--submariner-timeout=-1"], "--submariner-timeout: '-1' (from option) is not a time*"),
         (["--submariner-timeout=nan"], "--submariner-timeout: 'nan' (from option) is not a time*"),
         (["--submariner-context="], "--submariner-context: '' (from option) is empty"),
-        (["--submariner-mesh"], "--submariner-mesh: 'yes' (from option) is not available in this version*"),
+        (
+            ["--submariner-sample=3"],
+            "--submariner-sample: '3' (from option) is about the mesh; give --submariner-mesh as well",
+        ),
+        (
+            ["--submariner-mesh", "--submariner-sample=0"],
+            "--submariner-sample: '0' (from option) is not such a number; allowed are whole numbers from 1",
+        ),
+        (
+            ["--submariner-rate=fast"],
+            "--submariner-rate: 'fast' (from option) is not such a number; allowed are*from 1",
+        ),
+        (["--submariner-pods-per-node=4"], "--submariner-pods-per-node: '4' (from option) is not*numbers from 1 to 3"),
+        (["--submariner-clusters=1"], "--submariner-clusters: '1' (from option) is not*whole numbers from 2 to 9"),
+        (
+            ["--submariner-clusters=3", "--submariner-context=a"],
+            "--submariner-clusters 3 (from option) contradicts --submariner-provider kubeconfig*",
+        ),
+        (
+            ["--submariner-nodes=a=b=c"],
+            "--submariner-nodes: 'a=b=c' (from option) is not a label selector at 'a=b=c'; *",
+        ),
         (
             ["--submariner-subctl=no-such-subctl"],
             "--submariner-subctl: 'no-such-subctl' (from option) cannot be used: it is not in PATH*./no-such-subctl*",

@@ -307,3 +307,13 @@ def test_a_size_above_the_limit_gets_one_clear_line(protocol: str, size: str, al
     assert done.stderr == f"ask: {size} bytes cannot be asked by {protocol}: allowed are 0 to {allowed}\n"
     answer = agent.ask({"id": "x", "protocol": protocol, "size": int(size)}, 1.0, 2, 0.0)
     assert (answer["outcome"], answer["attempts"]) == ("unable", 1)
+
+
+def test_a_rate_paces_the_starts(listener: int) -> None:
+    probes = [Probe(f"p{i}", Protocol.TCP, "127.0.0.1", listener) for i in range(6)]
+    request = Request(probes, timeout_s=1.0, attempts=1, settle_s=0.0, rate=10)
+    started = time.monotonic()
+    answers = converse(request).measurements
+    assert time.monotonic() - started >= 0.5
+    assert {m.outcome for m in answers.values()} == {Outcome.ANSWERED}
+    assert request.deadline_s == Request(probes, timeout_s=1.0, attempts=1, settle_s=0.0).deadline_s + 0.6

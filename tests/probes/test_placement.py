@@ -64,6 +64,25 @@ def test_unmet_requirements_name_what_was_found(path: str, reason: str) -> None:
         place(PathCase.parse(path), TWO)
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed", "reason"),
+    [
+        (
+            "hostpod.ngw.c1--pod.gw.c2--tcp",
+            1,
+            "needs a probe pod on the host network; --submariner-pods-per-node allows 1",
+        ),
+        ("pod.ngw.c1--hostpod.gw.c1--tcp", 1, "needs a probe pod on the host network"),
+        ("pod.gw.c1--svc.gw.c1--tcp--samenode", 2, "needs another probe pod on the same node; .* allows 2"),
+    ],
+)
+def test_a_cap_on_pods_leaves_out_what_needs_more(path: str, allowed: int, reason: str) -> None:
+    assert place(PathCase.parse(path), TWO, allowed + 1)
+    with pytest.raises(RequirementUnmet, match=reason):
+        place(PathCase.parse(path), TWO, allowed)
+    assert place(PathCase.parse("pod.ngw.c1--pod.gw.c2--tcp"), TWO, 1)
+
+
 def test_globalnet_routes_no_pod_cidrs_but_has_a_status() -> None:
     topology = Topology((cluster("c1", {"a": GW}, globalnet=True), cluster("c2", {"b": GW})), "test")
     for path in ("pod.gw.c1--pod.gw.c2--tcp", "pod.gw.c2--pod.gw.c1--tcp"):

@@ -50,7 +50,7 @@ class Bench:
         self.clusters = {"c1": ProbeCluster(1), "c2": ProbeCluster(2)}
         for cluster in self.clusters.values():
             cluster.world = list(self.clusters.values())
-        settings = SimpleNamespace(image="python", timeout=1.0, keep=keep)
+        settings = SimpleNamespace(image="python", timeout=1.0, keep=keep, rate=None, pods_per_node=3)
         kube: Any = self.clusters.__getitem__
         self.prober = Prober(topology(), kube, settings, run_id="ab12")
 

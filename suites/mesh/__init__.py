@@ -1,0 +1,1 @@
+"""Every ordered pair of nodes, when `--submariner-mesh` asks for it."""
