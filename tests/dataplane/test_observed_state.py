@@ -9,13 +9,14 @@ from typing import Any
 import dumps
 import pytest
 import yaml
+from thinned import without_each_element
 
 from pytest_submariner.dataplane import constants as c
 from pytest_submariner.dataplane.difference import Kind, differences, owned
 from pytest_submariner.dataplane.expected import expected_state
 from pytest_submariner.dataplane.objects import Cluster, Endpoint, Gateway, RouteAgent
 from pytest_submariner.dataplane.view import ClusterView, NodeFacts
-from pytest_submariner.model.nodestate import Address, IpSet, Link, NodeState, PacketFilterRule, Route, Rule
+from pytest_submariner.model.nodestate import Address, Link, NodeState, PacketFilterRule, Route, Rule
 
 OBSERVED = Path(__file__).parent / "observed"
 GATEWAY = NodeFacts("c1-gw", "c1-gw", "eth0", "172.18.0.11", 1500, "cni0", "10.8.1.1")
@@ -175,39 +176,14 @@ def test_jumps_stand_where_the_agents_put_them(name: str) -> None:
         assert jumps.index(text) == (0 if position is c.Position.FIRST else len(jumps) - 1)
 
 
-def without_each_element() -> list[Any]:
-    """(role, what is left out, the model without it) for every single element of the model, chains, set members and
-    all."""
-    cases = []
-
-    def add(role: str, part: str, what: object, state: NodeState) -> None:
-        cases.append(pytest.param(role, state, id=f"{role}: {part} {what}".replace("::", ":")))
-
-    for role, (state, _) in STATES.items():
-        for part in ("links", "addresses", "fdb", "routes", "rules", "ipsets"):
-            items = getattr(state, part)
-            for index, item in enumerate(items):
-                what = f"{item.name} and all its members" if isinstance(item, IpSet) else item
-                add(role, part, what, replace(state, **{part: items[:index] + items[index + 1 :]}))
-        for index, ipset in enumerate(state.ipsets or ()):
-            for member in sorted(ipset.members):
-                sets = list(state.ipsets or ())
-                sets[index] = replace(ipset, members=ipset.members - {member})
-                add(role, "ipsets", f"{ipset.name} {member}", replace(state, ipsets=tuple(sets)))
-        (firewall,) = state.packet_filters or ()
-        for index, rule in enumerate(firewall.rules):
-            left = replace(firewall, rules=firewall.rules[:index] + firewall.rules[index + 1 :])
-            add(role, rule.table, f"-A {rule.chain} {rule.text}", replace(state, packet_filters=(left,)))
-        for chain in firewall.policies:
-            left = replace(firewall, policies={k: v for k, v in firewall.policies.items() if k != chain})
-            add(role, "chain", chain, replace(state, packet_filters=(left,)))
-        for key in state.sysctls or {}:
-            left_sysctls = {k: v for k, v in (state.sysctls or {}).items() if k != key}
-            add(role, "sysctl", key, replace(state, sysctls=left_sysctls))
-    return cases
+CASES = [
+    pytest.param(role, thinned, id=f"{role}: {what}".replace("::", ":"))
+    for role, (state, _) in STATES.items()
+    for what, thinned in without_each_element(state)
+]
 
 
-@pytest.mark.parametrize(("role", "thinned"), without_each_element())
+@pytest.mark.parametrize(("role", "thinned"), CASES)
 def test_no_element_of_the_model_is_idle(role: str, thinned: NodeState) -> None:
     """Left out of the model, an element is noticed on the node (`unexpected`); left out of the node, as `missing`.
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from peers import agents_dir
 from running_lab import RunningLab
 
 
@@ -21,5 +22,15 @@ def lab() -> Iterator[RunningLab]:
 def lab_3134() -> Iterator[RunningLab]:
     """The default lab on an underlay that drops class-E addresses."""
     running = RunningLab.boot(f"tests-3134-{os.getpid()}", "--profile", "issue-3134")
+    yield running
+    running.down()
+
+
+@pytest.fixture(scope="session")
+def agents_lab() -> Iterator[RunningLab]:
+    """The default lab with Submariner's own agents; skips where they are not at hand."""
+    running = RunningLab.boot(
+        f"tests-agents-{os.getpid()}", "--submariner", "agents", "--agents-dir", str(agents_dir())
+    )
     yield running
     running.down()
