@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import peers
@@ -124,7 +125,7 @@ def test_the_passive_gateway_takes_over_and_the_data_plane_follows(
     assert lease is not None
     assert lease["spec"]["holderIdentity"] == "c1-gw2-submariner-gateway"
     for node, ip in (("c1-w1", "10.9.1.1"), ("c1-gw1", "10.9.1.1"), ("c2-w1", "10.8.2.1")):
-        eventually(lambda node=node, ip=ip: reaches(pair, node, ip))  # type: ignore[misc]
+        eventually(partial(reaches, pair, node, ip))
     status, results, said = pair.pytest(("suites/cross_cluster/test_pod_to_service.py", "-k", "tcp"), tmp_path)
     assert status == 0, said
     assert {result["verdict"] for result in results["paths"]} == {"ok"}
