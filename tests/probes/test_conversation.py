@@ -17,7 +17,8 @@ HELLO = {"hello": {"version": 1, "name": "pod-c1-w1", "hostname": "x", "python":
 
 
 def answer(path: str, **more: Any) -> dict[str, Any]:
-    return {"id": path, "outcome": "answered", "attempts": 1, "history": ["answered"], "rtt_ms": 0.5, **more}
+    told = {"outcome": "answered", "seen": "10.8.1.5", "listener": "pod-b"}
+    return {"id": path, **told, "attempts": 1, "history": ["answered"], "rtt_ms": 0.5, **more}
 
 
 def request(*paths: str) -> Request:

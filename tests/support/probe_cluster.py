@@ -31,6 +31,8 @@ class ProbeCluster:
         self.agents: dict[str, Answer] = {}
         self.troubles: dict[str, list[tuple[int, Exception | None]]] = defaultdict(list)
         self.refusals: dict[str, list[Exception]] = defaultdict(list)
+        self.damage: dict[str, Callable[[list[bytes]], list[bytes]]] = {}
+        """What becomes of the lines a pod says, on their way."""
         self.conversations: list[tuple[str, int]] = []
         self.world: list[ProbeCluster] = [self]
         self._lock = threading.Lock()
@@ -89,7 +91,12 @@ class ProbeCluster:
             self.conversations.append((pod, len(request["probes"])))
             after, trouble = self.troubles[pod].pop(0) if self.troubles[pod] else (10**6, None)
         address = self.pods[pod]["status"]["podIP"]
-        hello = {"name": pod, "python": "3.13", "addresses": [address, f"10.0.{self.number}.1", "127.0.0.1"], "mtu": 1500}
+        hello = {
+            "name": pod,
+            "python": "3.13",
+            "addresses": [address, f"10.0.{self.number}.1", "127.0.0.1"],
+            "mtu": 1500,
+        }
         documents: list[dict[str, Any]] = [{"hello": hello}]
         for probe in request["probes"]:
             fields = self.agents[pod](probe) if pod in self.agents else self._well(pod, probe)
@@ -97,6 +104,7 @@ class ProbeCluster:
         lines = [json.dumps(document).encode() for document in documents]
         digest = hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest()
         lines.append(json.dumps({"trailer": {"nonce": request["nonce"], "digest": digest}}).encode())
+        lines = self.damage.get(pod, list)(lines)
         yield from lines[:after]
         if trouble is not None:
             raise trouble
@@ -108,7 +116,8 @@ class ProbeCluster:
         if probe["protocol"] == "mtu":
             return {"outcome": "answered", "rtt_ms": 0.2, "reached": 1450, "stopped": "silence"}
         source = f"10.0.{self.number}.1" if pod.startswith("host-") else self.pods[pod]["status"]["podIP"]
-        return {"outcome": "answered", "rtt_ms": 0.3, "seen": source, "listener": self._listener_at(probe["address"])}
+        listener = pod if probe["address"] == "127.0.0.1" else self._listener_at(probe["address"])
+        return {"outcome": "answered", "rtt_ms": 0.3, "seen": source, "listener": listener}
 
     def _listener_at(self, address: str) -> str:
         for cluster in self.world:

@@ -1,0 +1,155 @@
+"""Runs what is measured: labs, pytest with the suites, stock subctl; each from a cold start, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_submariner.lab.state import LabState
+
+ROOT = Path(__file__).parents[1]
+PLUGINS = ("-p", "pytest_submariner.plugin", "-p", "allure_pytest.plugin", "-p", "benchmarks.counting")
+"""What `pip install pytest-submariner` brings, and the counter. Other plugins of a developer's environment cost time of their own."""
+LAB = f"speed-{os.getpid()}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of pytest. `verdicts`: path id -> verdict; `peak_mib`: of pytest and all processes of the lab together."""
+
+    seconds: float
+    probing_s: float
+    requests: int
+    peak_mib: float
+    verdicts: Mapping[str, str]
+
+    @property
+    def wrong(self) -> list[str]:
+        """Paths of a healthy lab that are not said to be as promised."""
+        return [path for path, verdict in self.verdicts.items() if verdict not in {"ok", "by-design", "skipped"}]
+
+
+def suites(*options: str, lab: str = LAB) -> Run:
+    """`pytest suites` with these options on the running lab, imports and report included. SystemExit when nothing was measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        results, requests = Path(folder) / "results.json", Path(folder) / "requests"
+        argv = [sys.executable, "-m", "pytest", "suites", "-q", "-p", "no:cacheprovider", *PLUGINS, *options]
+        argv += [f"--submariner-lab={lab}", f"--submariner-results={results}"]
+        environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "BENCHMARK_REQUESTS": str(requests)}
+        with _memory(lab) as memory:
+            started = time.monotonic()
+            done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+            seconds = time.monotonic() - started
+        if not results.exists():
+            raise SystemExit(f"{' '.join(argv)} gave no results:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        data: dict[str, Any] = json.loads(results.read_text())
+        verdicts = {result["id"]: result["verdict"] for result in data["paths"]}
+        probing = float(data["timings"].get("probe_s", 0.0))
+        return Run(seconds, probing, int(requests.read_text()), memory.peak_mib, verdicts)
+
+
+def subctl(binary: str, kubeconfig: str) -> float:
+    """Seconds of the stock tool's connectivity specs on the same lab, whatever their outcome."""
+    argv = [binary, "verify", "--only", "connectivity", "--context", "c1", "--tocontext", "c2"]
+    argv += ["--connection-timeout", "20", "--connection-attempts", "1", "--verbose"]
+    started = time.monotonic()
+    subprocess.run(
+        argv, env={**os.environ, "KUBECONFIG": kubeconfig}, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    return time.monotonic() - started
+
+
+def command(*argv: str) -> str:
+    """`submariner-lab` in a process of its own; what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest_submariner.lab.cli", *argv], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Boot:
+    """`seconds` until the command returned, its start included; `boot_s` inside the lab; `removal_s` is filled at the end."""
+
+    seconds: float
+    boot_s: float
+    kubeconfig: str
+    resident_mib: float
+
+
+@contextmanager
+def lab(*options: str) -> Iterator[Boot]:
+    """A lab of the name LAB, removed afterwards."""
+    started = time.monotonic()
+    described = json.loads(command("up", "--json", "--name", LAB, *options))
+    seconds = time.monotonic() - started
+    try:
+        yield Boot(seconds, described["timings"]["boot_s"], described["kubeconfig"], _resident(_namespace(LAB)))
+    finally:
+        command("down", "--name", LAB)
+
+
+@contextmanager
+def fault(node: str, inject: Sequence[str], heal: Sequence[str]) -> Iterator[None]:
+    """A command on a node, and the one that undoes it."""
+    command("exec", "--name", LAB, node, "--", *inject)
+    try:
+        yield
+    finally:
+        command("exec", "--name", LAB, node, "--", *heal)
+
+
+class _Peak:
+    peak_mib = 0.0
+
+
+@contextmanager
+def _memory(name: str) -> Iterator[_Peak]:
+    """The largest sum seen in samples, one per second: the lab's processes share most of their pages, hence PSS."""
+    peak, over, namespace = _Peak(), threading.Event(), _namespace(name)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            peak.peak_mib = max(peak.peak_mib, _resident(namespace))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        watcher.join()
+        largest = max(
+            before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        )  # of any child so far: an upper bound
+        peak.peak_mib = max(peak.peak_mib, _resident(namespace)) + largest / 1024
+
+
+def _namespace(name: str) -> int:
+    pid = LabState.find(name).describe()["pid"]
+    return Path(f"/proc/{pid}/ns/pid").stat().st_ino
+
+
+def _resident(namespace: int) -> float:
+    """MiB of all processes in the lab's PID namespace, shared pages divided among those who share them (proc(5), smaps_rollup)."""
+    total = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "ns" / "pid").stat().st_ino == namespace:
+                text = (process / "smaps_rollup").read_text()
+                total += int(text.partition("\nPss:")[2].split()[0])
+        except (OSError, IndexError):
+            continue
+    return total / 1024
