@@ -361,8 +361,8 @@ def echo(connection: socket.socket, is_raw: bool, size: int, timeout: float) -> 
 def ask_mtu(probe: Fields, timeout: float) -> Fields:
     """The largest IP packet that gets through with DF, `reached`, found by bisection; `stopped` says what becomes of larger ones.
 
-    First a small one: when that is not answered, the size is not what is wrong. The reply may be fragmented (Linux sets no DF
-    on it), so this measures one direction.
+    First a small one: when that is not answered, the size is not what is wrong. The reply is as long, but may be fragmented
+    (Linux sets no DF on it), so a router that is lower on the way back does not count, and a silent hole there does.
     """
     connection, is_raw = open_icmp()
     with connection:

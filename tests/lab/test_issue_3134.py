@@ -88,7 +88,7 @@ def test_deleting_the_rule_breaks_host_traffic_to_other_clusters_and_nothing_els
         for name, path in paths.items()
         if is_host_traffic_to_another_cluster(path) and name.startswith("hostpod.ngw.c1")
     }
-    assert len(wanted) == 10
+    assert len(wanted) == 14
     assert broken - {PING} == wanted
     assert {paths[name]["verdict"] for name in wanted} == {"blocked"}
     assert paths[PING]["verdict"] == "blocked"
