@@ -170,7 +170,8 @@ def test_interrupted_pytest_leaves_no_process(fake: Fake, workers: tuple[str, ..
     folder = fake.pytester.path / "bin"
     program = fake_subctl(folder, WAITS)
     shutil.copy(SUITE, fake.pytester.path)
-    argv = [sys.executable, "-m", "pytest", f"--submariner-subctl={program}", *workers]
+    # A shell's background job, which we may be part of, ignores SIGINT.
+    argv = ["env", "--default-signal=INT", sys.executable, "-m", "pytest", f"--submariner-subctl={program}", *workers]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) as process:
         deadline = time.monotonic() + 30
         while not (folder / "pid").exists():

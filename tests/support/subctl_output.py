@@ -34,9 +34,6 @@ def _rows(lines: list[str]) -> list[Row]:
     return [{title: row[start:end].strip() for (start, title), end in zip(titles, ends, strict=True)} for row in rows]
 
 
-def problems(text: str) -> dict[str, set[str]]:
-    """Failures and warnings of `diagnose` by cluster, `✗ text`; a message of several lines counts by its first."""
-    return {
-        cluster: {f"{mark[1]} {mark[2]}" for line in lines if (mark := _MARK.match(line)) and mark[1] != "✓"}
-        for cluster, lines in by_cluster(text).items()
-    }
+def problems(text: str) -> set[str]:
+    """Failures and warnings of `diagnose`, `✗ text`; a message of several lines counts by its first."""
+    return {f"{mark[1]} {mark[2]}" for line in text.splitlines() if (mark := _MARK.match(line)) and mark[1] != "✓"}
