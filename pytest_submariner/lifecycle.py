@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -111,7 +112,11 @@ def select(session: pytest.Session) -> None:
     if ours is None:
         return
     items.select(ours, session.items)
-    if xdist.is_worker(session.config) or not any(map(items.touches_world, session.items)):
+    if not any(map(items.touches_world, session.items)):
+        return
+    # pytest ends a run with five full garbage collections. What is there now stays until then anyway: a tenth of a second saved.
+    gc.freeze()
+    if xdist.is_worker(session.config):
         return
     check_inputs(ours.settings)
     if (why := items.unreachable(ours)) is not None:

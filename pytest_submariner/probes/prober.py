@@ -27,7 +27,6 @@ from pytest_submariner.probes.judge import Ends, judge
 from pytest_submariner.probes.placement import place
 from pytest_submariner.probes.pods import Place
 from pytest_submariner.probes.route import Route, kubectl
-from pytest_submariner.probes.vx_ping import VxPing
 
 if TYPE_CHECKING:
     from pytest_submariner.kube.client import KubeClient
@@ -74,7 +73,7 @@ class Prober:
         self._fleet = Fleet(kube, self.run_id, settings.image)
         self._mtus: dict[Place, int] = {}
         """What agents told of the device with their default route."""
-        self._vx_ping = VxPing(topology, kube, self._fleet, node_exec)
+        self._node_exec = node_exec
 
     def measure(self, cases: Sequence[PathCase]) -> dict[str, PathResult]:
         """A result for each of `cases`, by path id. A path that nobody promises anything about is an error of its own."""
@@ -101,10 +100,11 @@ class Prober:
             answers = [answer for future in asked for answer in future.result()]
         # Judged once everybody has answered: what a path must carry depends on what the nodes at both ends tell of their MTU.
         results.update({result.id: result for answer in answers for result in self._judge_all(answer, promises)})
-        results.update(listeners.confirm(traffic, results, partial(converse, self._kube, self._fleet), self._fleet.port))
+        results.update(
+            listeners.confirm(traffic, results, partial(converse, self._kube, self._fleet), self._fleet.port)
+        )
         # After the others, whose host traffic raises the very counter that is evidence here.
-        with ThreadPoolExecutor(SOURCES_AT_ONCE, thread_name_prefix="vx") as pool:
-            results.update({result.id: result for result in pool.map(self._ping_vx, vx)})
+        results.update(self._ping_vx(vx))
         return {case.id: results[case.id] for case in cases}
 
     def close(self) -> None:
@@ -230,8 +230,17 @@ class Prober:
             else "",
         }
 
-    def _ping_vx(self, route: Route) -> PathResult:
-        return _placed(route, self._vx_ping.measure(route))
+    def _ping_vx(self, routes: Sequence[Route]) -> dict[str, PathResult]:
+        if not routes:
+            return {}
+        from pytest_submariner.probes.vx_ping import VxPing
+
+        vx_ping = VxPing(self.topology, self._kube, self._fleet, self._node_exec)
+        with ThreadPoolExecutor(SOURCES_AT_ONCE, thread_name_prefix="vx") as pool:
+            return {
+                route.case.id: _placed(route, result)
+                for route, result in zip(routes, pool.map(vx_ping.measure, routes), strict=True)
+            }
 
     def _read_status(self, route: Route, promised: Promise) -> PathResult:
         here, there = route.case.source.cluster, route.case.target.cluster
