@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 
@@ -17,7 +18,10 @@ class Role(StrEnum):
     @property
     def place(self) -> str:
         """The word path ids use."""
-        return {"gateway": "gw", "passive": "pgw", "non-gateway": "ngw"}[self.value]
+        return _PLACES[self.value]
+
+
+_PLACES = {"gateway": "gw", "passive": "pgw", "non-gateway": "ngw"}
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,13 @@ class Cluster:
 
     def node_at(self, place: str, ordinal: int = 1) -> Node | None:
         """The node a path id's place means, or None when the cluster has none."""
-        found = [n for n in sorted(self.nodes, key=lambda n: n.name) if n.role.place == place]
+        found = self._by_place.get(place, ())
         return found[ordinal - 1] if len(found) >= ordinal else None
+
+    @cached_property
+    def _by_place(self) -> dict[str, tuple[Node, ...]]:
+        """Sorted once: a mesh of a hundred nodes asks sixty thousand times."""
+        return {role.place: self.nodes_with(role) for role in Role}
 
 
 @dataclass(frozen=True)
