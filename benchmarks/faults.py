@@ -1,6 +1,6 @@
 """Every fault in a lab, one at a time, with the suites: do the paths break which the table says, and no others?
 
-    python benchmarks/faults.py [--results benchmarks/results/faults.md] [ID …]
+    python -m benchmarks.faults [--results benchmarks/results/faults.md] [ID …]
 
 Boots a lab of two clusters, each a gateway and a worker, and removes it. Exit status 1 when a fault differs from its signature."""
 
@@ -25,7 +25,7 @@ _SECONDS = 300
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python benchmarks/faults.py", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--results", type=Path, help="File for the table (default: print it only)")
     parser.add_argument("ids", nargs="*", metavar="ID", help="Faults (default: all that this lab can have)")
     arguments = parser.parse_args()
@@ -85,7 +85,7 @@ def _command(*argv: str) -> None:
 
 
 def _page(rows: Sequence[str]) -> str:
-    head = "# Faults and the paths they break\n\nWritten by `python benchmarks/faults.py`: two clusters, each a gateway"
+    head = "# Faults and the paths they break\n\nWritten by `python -m benchmarks.faults`: two clusters, each a gateway"
     head += " and a worker; every fault alone.\n\n| fault | layer | paths that fail | compared with its signature |"
     return "\n".join((head + " measured in |", "|---|---|---|---|---|", *rows, ""))
 

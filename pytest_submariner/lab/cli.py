@@ -110,7 +110,30 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("node", metavar="NODE", help="A node's name")
     logs.add_argument("part", nargs="?", default="route-agent", choices=LOG_PARTS, help="Default: %(default)s")
     logs.set_defaults(command=_logs)
+
+    _add_fault_commands(commands)
     return parser
+
+
+def _add_fault_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    faults = commands.add_parser("faults", help="List the faults a lab can have")
+    faults.add_argument("--json", action="store_true", help="Print a list as JSON")
+    faults.set_defaults(command=_faults)
+
+    inject = commands.add_parser("inject", help="Break something; `heal` puts it right again")
+    _name(inject)
+    inject.add_argument("fault", metavar="ID", help="A fault, as `faults` lists it")
+    inject.add_argument("--cluster", help="Cluster to break (default: the first)")
+    inject.add_argument("--node", help="Node to break (default: the first of the fault's role)")
+    inject.add_argument("--json", action="store_true", help="Print what was injected as JSON")
+    inject.set_defaults(command=_inject)
+
+    heal = commands.add_parser("heal", help="Undo faults")
+    _name(heal)
+    which = heal.add_mutually_exclusive_group()
+    which.add_argument("fault", metavar="ID", nargs="?", help="An injected fault (default: all)")
+    which.add_argument("--all", action="store_true", help="All injected faults")
+    heal.set_defaults(command=_heal)
 
 
 def _name(parser: argparse.ArgumentParser) -> None:
@@ -199,6 +222,35 @@ def _logs(arguments: argparse.Namespace) -> int:
     state = LabState.find(arguments.name)
     answer = ask(state.control, {"op": "logs", "node": arguments.node, "part": arguments.part}, [1])
     return int(answer["exit"])
+
+
+def _faults(arguments: argparse.Namespace) -> int:
+    from pytest_submariner.lab.faults import FAULTS
+
+    if arguments.json:
+        _print_json([fault.describe() for fault in FAULTS])
+        return 0
+    for fault in FAULTS:
+        print(f"{fault.id:<36} {fault.role:<12} {fault.title}")
+    return 0
+
+
+def _inject(arguments: argparse.Namespace) -> int:
+    state = LabState.find(arguments.name)
+    request = {"op": "inject", "id": arguments.fault, "cluster": arguments.cluster, "node": arguments.node}
+    injected = ask(state.control, request)
+    if arguments.json:
+        _print_json(injected)
+    else:
+        print(f"{injected['id']} is on {injected['node']} now")
+    return 0
+
+
+def _heal(arguments: argparse.Namespace) -> int:
+    state = LabState.find(arguments.name)
+    healed = ask(state.control, {"op": "heal", "id": arguments.fault})["healed"]
+    print("\n".join(f"{fault} is healed" for fault in healed) or "no fault is active")
+    return 0
 
 
 def _print_json(data: Any) -> None:

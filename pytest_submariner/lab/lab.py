@@ -20,6 +20,7 @@ from pytest_submariner.lab.controllers import Controllers
 from pytest_submariner.lab.controlplane.base import ClusterParts, ControlPlane
 from pytest_submariner.lab.controlplane.embedded import EmbeddedControlPlane
 from pytest_submariner.lab.credentials import Credentials
+from pytest_submariner.lab.faults import Injector
 from pytest_submariner.lab.kubeapi import KubeApi
 from pytest_submariner.lab.kubelet.kubelet import Kubelet
 from pytest_submariner.lab.kubelet.logfile import LogOptions
@@ -68,6 +69,7 @@ class Lab:
         self._control_plane = self._make_control_plane()
         self._clusters: dict[str, _Cluster] = {}
         self._submariner: Submariner | None = None
+        self._injector: Injector | None = None
         self.timings: dict[str, float] = {}
 
     @asynccontextmanager
@@ -91,6 +93,7 @@ class Lab:
             self._ssh.start()
         async with self._timed("submariner_s"):
             await submariner.install()
+        self._injector = Injector(self.spec, self._network, {name: c.api for name, c in self._clusters.items()})
         kubeconfig = self._credentials.kubeconfig(self.spec, self._listeners.ports())
         self._state.write("kubeconfig", yaml.safe_dump(kubeconfig, sort_keys=False))
 
@@ -150,13 +153,24 @@ class Lab:
         """One request of `submariner-lab`; LabError becomes its error line."""
         match request.get("op"):
             case "status":
-                return {"faults": []}
+                return {"faults": self._faults.active}
+            case "inject":
+                return await self._faults.inject(request["id"], request["cluster"], request["node"])
+            case "heal":
+                return {"healed": await self._faults.heal(request["id"])}
             case "exec":
                 return {"exit": await self._exec(request["target"], tuple(request["argv"]), fds, gone)}
             case "logs":
                 return {"exit": await self._logs(request["node"], request["part"], fds[0])}
             case other:
                 raise LabError(f"the lab does not know the request {other!r}; is it of another version?")
+
+    @property
+    def _faults(self) -> Injector:
+        """LabError until the lab is up: there is nothing yet to be at fault."""
+        if self._injector is None:
+            raise LabError(f"lab {self.spec.name} is not ready yet")
+        return self._injector
 
     async def _exec(self, target: str, argv: tuple[str, ...], fds: list[int], gone: asyncio.Event) -> int:
         sandbox = await self._sandbox_of(target)

@@ -186,6 +186,10 @@ class Network:
         """Any command in the node's namespaces: (exit status, stdout, stderr)."""
         return await self._run(self.node_sandbox(node), argv, stdin)
 
+    async def run_in(self, sandbox: Sandbox, *argv: str) -> tuple[int, bytes, bytes]:
+        """The same in another sandbox, such as the fabric's."""
+        return await self._run(sandbox, argv, b"")
+
     async def _run(self, sandbox: Sandbox, argv: tuple[str, ...], stdin: bytes) -> tuple[int, bytes, bytes]:
         # Memory files instead of pipes: nothing can block, whatever the sizes.
         streams = [os.memfd_create(name, os.MFD_CLOEXEC) for name in ("stdin", "stdout", "stderr")]

@@ -1,0 +1,104 @@
+"""Faults of routes and rules."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pytest_submariner.lab.faults.fault import Fault, Layer, Role
+from pytest_submariner.lab.faults.signatures import CABLE, NODE, NODE_IN, NOTHING, Signature
+from pytest_submariner.lab.faults.steps import Shell, route_removed, route_replaced
+
+_POD_ROUTE: Final = Signature(("{{pod,hostpod}}.ngw.{a}--pod.*.{b}--*",)) | NODE_IN
+"""The node cannot send to remote pods, nor answer them."""
+_CIDRS: Final = ("$RPOD", "$RSVC")
+
+FAULTS: Final = (
+    Fault(
+        "route-remote-cidr-missing",
+        Layer.ROUTING,
+        Role.NON_GATEWAY,
+        "the node has no route to a remote pod CIDR",
+        (route_removed("exact $RPOD table main"),),
+        _POD_ROUTE,
+    ),
+    Fault(
+        "route-nexthop-old-gateway",
+        Layer.ROUTING,
+        Role.NON_GATEWAY,
+        "the node's routes point at the former gateway's 240.x address",
+        tuple(
+            route_replaced(f"exact {cidr} table main", f"{cidr} via 240.18.250.250 dev vx-submariner proto static")
+            for cidr in _CIDRS
+        ),
+        NODE,
+    ),
+    Fault(
+        "route-replaced-by-cni",
+        Layer.ROUTING,
+        Role.NON_GATEWAY,
+        "the CNI overwrote the routes to remote CIDRs",
+        tuple(route_replaced(f"exact {cidr} table main", f"{cidr} via $ROUTER dev $UL proto bird") for cidr in _CIDRS),
+        NODE,
+    ),
+    Fault(
+        "route-table220-leftover",
+        Layer.ROUTING,
+        Role.NON_GATEWAY,
+        "an IPsec policy table survives on a node that is no gateway any more",
+        (
+            Shell(
+                "ip route add $RPOD via $ROUTER dev $UL table 220; ip rule add prio 220 lookup 220",
+                "ip rule del prio 220; ip route flush table 220",
+            ),
+        ),
+        _POD_ROUTE,
+    ),
+    Fault(
+        "route-rule100-missing",
+        Layer.ROUTING,
+        Role.GATEWAY,
+        "the policy rule for the vxlan cable's table is missing",
+        (Shell("ip rule del prio 100", "ip rule add prio 100 lookup 100", keep="ip rule show prio 100"),),
+        CABLE,
+    ),
+    Fault(
+        "route-table150-lost",
+        Layer.ROUTING,
+        Role.GATEWAY,
+        "the gateway's host-network table is empty",
+        tuple(route_removed(f"exact {cidr} table 150") for cidr in _CIDRS),
+        NOTHING,
+    ),
+    Fault(
+        "route-gw-source-hint-missing",
+        Layer.ROUTING,
+        Role.GATEWAY,
+        "the gateway's routes lack the CNI source address",
+        tuple(
+            route_replaced(f"exact {cidr} table 100", f"{cidr} via $RT dev vxlan-tunnel metric 100 table 100")
+            for cidr in _CIDRS
+        ),
+        Signature(("hostpod.gw.{a}--{{pod,svc}}.ngw.{b}--*",)),
+    ),
+    Fault(
+        "route-more-specific-local",
+        Layer.ROUTING,
+        Role.NON_GATEWAY,
+        "a local bridge covers a part of a remote CIDR",
+        (
+            Shell(
+                "ip link add docker0 type bridge; ip addr add ${RGPODS%.*}.254/24 dev docker0; ip link set docker0 up",
+                "ip link del docker0",
+            ),
+        ),
+        Signature(("{{pod,hostpod}}.ngw.{a}--pod.gw.{b}--*", "{{pod,hostpod}}.gw.{b}--{{pod,svc}}.ngw.{a}--*")),
+    ),
+    Fault(
+        "route-blackhole",
+        Layer.ROUTING,
+        Role.NON_GATEWAY,
+        "the route to a remote pod CIDR is a blackhole",
+        (route_replaced("exact $RPOD table main", "blackhole $RPOD"),),
+        _POD_ROUTE,
+    ),
+)

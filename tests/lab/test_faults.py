@@ -1,0 +1,108 @@
+"""Faults in a running lab: each is made and undone without a trace, three of them with the paths they break."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from running_lab import RunningLab, submariner_lab
+
+from pytest_submariner.lab.faults import FAULTS, Fault, find
+
+SURVEY = """ip -d -o link; ip -o -4 addr; ip rule; ip route show table all | sort
+for device in vx-submariner vxlan-tunnel; do bridge fdb show dev $device 2>/dev/null | sort; done
+iptables-save; ipset save | sort; ip neigh show nud permanent; tc qdisc show
+cd /proc/sys/net/ipv4/conf; grep -r . eth0 cni0 vx-submariner vxlan-tunnel 2>/dev/null
+"""
+PASSING = re.compile(
+    r"\[\d+:\d+\]|\w+_timer +[\d.]+|^#.*$| linkdown| state [A-Z]+|NO-CARRIER,|,LOWER_UP|.*veth.*", re.M
+)
+"""Counters, timers and what follows from pods that come and go."""
+HERE = [fault for fault in FAULTS if "OTHER_GATEWAY" not in fault.needs]
+
+
+@pytest.fixture
+def healed(lab: RunningLab) -> Iterator[RunningLab]:
+    yield lab
+    submariner_lab("heal", "--name", lab.name, "--all")
+
+
+def survey(lab: RunningLab) -> dict[str, list[str]]:
+    def of(node: str) -> list[str]:
+        return PASSING.sub("", lab.run(node, "sh", "-c", SURVEY).stdout.decode()).splitlines()
+
+    names = [node["name"] for node in lab.nodes]
+    with ThreadPoolExecutor(len(names)) as pool:
+        return dict(zip(names, pool.map(of, names), strict=True))
+
+
+@pytest.fixture(scope="module")
+def before(lab: RunningLab) -> dict[str, list[str]]:
+    return survey(lab)
+
+
+def inject(lab: RunningLab, *argv: str) -> tuple[int, str]:
+    done = submariner_lab("inject", "--name", lab.name, *argv)
+    return done.returncode, (done.stdout + done.stderr).decode().strip()
+
+
+@pytest.mark.parametrize("fault", HERE, ids=lambda fault: str(fault.id))
+def test_a_fault_leaves_no_trace(healed: RunningLab, before: dict[str, list[str]], fault: Fault) -> None:
+    status, said = inject(healed, fault.id, "--json")
+    assert status == 0, said
+    injected = json.loads(said)
+    assert injected["code"] == fault.code
+    assert submariner_lab("heal", "--name", healed.name, fault.id).returncode == 0
+    assert survey(healed) == before
+
+
+@pytest.mark.parametrize("name", ["nf-hostnet-snat-missing", "overlay-device-missing", "cable-peer-fdb-missing"])
+def test_paths_break_that_the_table_says_and_no_others(healed: RunningLab, tmp_path: Path, name: str) -> None:
+    assert inject(healed, name)[0] == 0
+    _, results, output = healed.pytest(["-q", "suites/cross_cluster/test_host_network.py", "-k", "tcp"], tmp_path)
+    asked = {path["id"]: path["verdict"] for path in results["paths"] if path["verdict"] != "skipped"}
+    must, may = find(name).breaks.failing(asked, "c1", ("c2",))
+    assert must, output
+    assert {path for path, verdict in asked.items() if verdict != "ok"} - may == must
+
+
+def test_status_lists_what_is_injected_and_the_same_twice_is_refused(healed: RunningLab) -> None:
+    assert inject(healed, "route-blackhole")[0] == 0
+    assert inject(healed, "host-rpfilter-strict-vx", "--cluster", "c2")[0] == 0
+    (status,) = json.loads(submariner_lab("status", "--name", healed.name, "--json").stdout)
+    assert status["faults"] == ["route-blackhole@c1-w1", "host-rpfilter-strict-vx@c2-gw"]
+    status_again, said = inject(healed, "route-blackhole")
+    assert status_again == 1
+    assert "route-blackhole is on c1-w1 already" in said
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        (["route-black-hole"], "there is no fault 'route-black-hole'; did you mean route-blackhole"),
+        (
+            ["route-blackhole", "--node", "c1-gw"],
+            "is a fault of a node that is not the active gateway: c1-gw is not one",
+        ),
+        (["route-blackhole", "--cluster", "c1", "--node", "c2-w1"], "cluster c1 has no node 'c2-w1'"),
+        (["overlay-fdb-stale-after-failover"], "needs a passive gateway node; boot the lab with --gateways 2"),
+    ],
+)
+def test_what_cannot_be_injected_is_said_in_one_line(lab: RunningLab, argv: list[str], complaint: str) -> None:
+    status, said = inject(lab, *argv)
+    assert status == 1
+    assert complaint in said
+    assert "\n" not in said
+
+
+def test_fault_that_fails_halfway_is_undone(healed: RunningLab, before: dict[str, list[str]]) -> None:
+    assert inject(healed, "route-remote-cidr-missing")[0] == 0
+    status, said = inject(healed, "route-blackhole")
+    assert status == 1
+    assert "route-blackhole@c1-w1 was not injected: c1-w1 does not have what the fault works on" in said
+    assert submariner_lab("heal", "--name", healed.name, "--all").returncode == 0
+    assert survey(healed) == before
