@@ -31,13 +31,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for mark in metafunc.definition.iter_markers():
         try:
             if mark.name == "submariner_paths":
-                cases = select(suite_cases(metafunc.config, suite), **mark.kwargs)
+                cases = select(suite_cases(metafunc.config, suite), *mark.args, **mark.kwargs)
                 metafunc.parametrize("path", [pytest.param(c.id, id=c.id, marks=_counterpart(c.id)) for c in cases])
             elif mark.name == "submariner_path_groups":
                 groups = suite_groups(metafunc.config, suite, *mark.args, **mark.kwargs)
                 metafunc.parametrize("group", groups or [_NO_MESH], ids=str)
         except (ValueError, TypeError) as error:
-            pytest.fail(f"{metafunc.definition.nodeid}: mark {mark.name}: {error}", pytrace=False)
+            why = str(error).removeprefix("select() ").removeprefix("suite_groups() ")
+            pytest.fail(f"{metafunc.definition.nodeid}: mark {mark.name}: {why}", pytrace=False)
 
 
 def _counterpart(path_id: str) -> list[pytest.MarkDecorator]:
