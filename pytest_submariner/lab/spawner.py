@@ -139,8 +139,8 @@ class Spawner:
         """A new mount and UTS namespace on the network namespace `net`: the host's root read-only, private /tmp, /run, /dev, and
 
         `files` (absolute path -> content, mode 0666), `directories` (made, mode 0777), `binds` (target -> path on the host,
-        read-only), `shares` (the same, writable). Paths that exist on the host are covered by a mount, others are made, wherever they are but
-        in /proc and /sys.
+        read-only), `shares` (the same, writable). Paths that exist on the host are covered by a mount, others are made, wherever they
+        are but in /proc and /sys.
         LabError when a path cannot be made.
         """
         plan = sandboxes.Plan(
