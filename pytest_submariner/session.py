@@ -240,6 +240,8 @@ class Session:
     def _ask(self, cases: Sequence[PathCase]) -> None:
         started = time.monotonic()
         results = self.prober.measure(cases)
+        for note in getattr(self.prober, "notes", ()):  # a plugin's prober need not have any
+            self.recorder.note(note)
         self.recorder.add_timing("probe_s", time.monotonic() - started)
         self._measured.update(results)
         self.answers += sum(1 for result in results.values() if result.verdict not in NOT_MEASURED)

@@ -1,14 +1,15 @@
 """Images are names of toolsets of this machine: no registry, no container runtime. What a name stands for is said here.
 
-Every pod sees the machine's own programs; a toolset says which of them people expect under an image's name, puts more folders
-first in PATH, and knows what the image starts on its own.
+Every pod sees the machine's own files; a toolset says which programs people expect under an image's name, puts more folders
+first in PATH (or in its place), and knows what the image starts on its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import which
 from typing import Final
 
 from pytest_submariner.errors import LabError
@@ -38,17 +39,49 @@ class Toolset:
     env: Mapping[str, str] = field(default_factory=dict)
     binds: Mapping[str, str] = field(default_factory=dict)
     """Paths inside the container and what they show, read-only."""
+    sees_all: bool = True
+    """Whether PATH goes on with the machine's folders."""
     own: bool = False
     """One of the lab's own images, whose pods may call functions of this project."""
 
     def environment(self) -> dict[str, str]:
         """What the image itself would set."""
-        return {"PATH": ":".join((*self.path, PATH)), **self.env}
+        return {"PATH": ":".join((*self.path, *((PATH,) if self.sees_all else ()))), **self.env}
 
 
 _PROGRAMS: Final = Path(__file__).with_name("programs")
 _NETTEST: Final = f"{TOOLSETS}/nettest"
 _NETTEST_BINDS: Final = {_NETTEST: str(_PROGRAMS)}
+_MINIMAL: Final = f"{TOOLSETS}/minimal"
+_MINIMAL_PROGRAMS: Final = (
+    *(
+        "sh",
+        "cat",
+        "cut",
+        "date",
+        "dig",
+        "env",
+        "grep",
+        "head",
+        "hostname",
+        "id",
+        "ls",
+        "mkdir",
+        "mkfifo",
+        "od",
+        "ping",
+        "printf",
+    ),
+    *("rm", "sed", "seq", "sha256sum", "sleep", "tail", "tee", "tr", "true", "uname", "wc", "curl"),
+)
+"""What the genuine nettest image has of these names; above all no python3."""
+
+
+def _found(folder: str, programs: Iterable[str]) -> dict[str, str]:
+    """The programs that this machine has, bound into a folder."""
+    places = ((name, which(name, path=PATH)) for name in programs)
+    return {f"{folder}/{name}": place for name, place in places if place}
+
 
 TOOLSETS_BY_NAME: Final = {
     toolset.name: toolset
@@ -59,6 +92,17 @@ TOOLSETS_BY_NAME: Final = {
             "sh, coreutils, python3, a busybox-like nc and the machine's network tools",
             (_NETTEST, PYTHON),
             binds=_NETTEST_BINDS,
+        ),
+        Toolset(
+            "nettest-minimal",
+            "nettest as it is published: sh, the nc, ping and curl, no python3",
+            (_MINIMAL, f"{_MINIMAL}-nc"),
+            binds={
+                **_NETTEST_BINDS,
+                **_found(_MINIMAL, _MINIMAL_PROGRAMS),
+                f"{_MINIMAL}-nc/nc": str(_PROGRAMS / "nc"),
+            },
+            sees_all=False,
         ),
         Toolset("netshoot", "sh, python3 and the machine's ip, ping, tcpdump, iptables, ss", (PYTHON,)),
         Toolset("busybox", "sh and coreutils of the machine"),

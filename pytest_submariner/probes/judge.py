@@ -47,6 +47,8 @@ class Judgement:
 def judge(case: PathCase, promise: Promise, measurement: Measurement, ends: Ends) -> Judgement:
     """For paths that are `ok` or `blocked`; what is by design has evidence of its own (`vx_story`)."""
     outcome = measurement.outcome
+    if outcome is Outcome.UNSUPPORTED:
+        return Judgement(Verdict.SKIPPED, f"needs python3 in the probe image: {measurement.error}")
     if outcome is Outcome.UNABLE:
         return Judgement(Verdict.ERROR, f"could not ask: {measurement.error}")
     if outcome is Outcome.MISMATCH:

@@ -21,6 +21,8 @@ class Outcome(StrEnum):
     RESET = "reset"
     MISMATCH = "mismatch"
     UNABLE = "unable"
+    UNSUPPORTED = "unsupported"
+    """The word of `agent.sh` for what it has no means to measure."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,10 @@ EXPIRES_ANNOTATION = "pytest-submariner/expires"
 """Seconds since 1970: whoever finds the namespace later than that may remove it."""
 LIFETIME_S = 7200
 UID = 10000
+_NO_PYTHON = 99
+NEEDS_PYTHON = f"command -v python3 >/dev/null || exit {_NO_PYTHON}"
+"""Shell that ends a command where the image has no Python; `lacks_python` tells that end from others."""
+_EXPANDED = re.compile(r"\$\$|\$\([^(]")
 CONTAINER = "probe"
 FIRST_PORT, PORTS = 29000, 1000
 """Listener ports: below the NodePort range (30000-32767) and Linux's ephemeral ports (from 32768), free of Submariner's own."""
@@ -67,22 +71,46 @@ def listener_port(run_id: str) -> int:
 
 
 def agent_command(*arguments: str) -> list[str]:
-    """How the agent of a probe pod is started, as an argv for exec. It needs no installed package: not looking for any saves
-    a fifth of its start (-I -S)."""
-    return ["sh", "-c", f'exec python3 -I -S -u -c "$SUBMARINER_PROBE_AGENT" {" ".join(arguments)}']
+    """How the agent of a probe pod is started, as an argv for exec: that in Python, or in an image without it the one in shell. The
+    former needs no installed package: not looking for any saves a fifth of its start (-I -S)."""
+    return ["sh", "-c", agent_script(*arguments)]
+
+
+def agent_script(*arguments: str) -> str:
+    """The same as a line of shell."""
+    words = " ".join(arguments)
+    return (
+        f'command -v python3 >/dev/null && exec python3 -I -S -u -c "$SUBMARINER_PROBE_AGENT" {words}; '
+        f'exec sh -c "$SUBMARINER_PROBE_SHELL" sh {words}'
+    )
 
 
 def watcher_command() -> list[str]:
     """The same for the watcher, which only host-network pods carry."""
-    return ["sh", "-c", 'exec python3 -u -c "$SUBMARINER_PROBE_WATCHER"']
+    return ["sh", "-c", f'{NEEDS_PYTHON}; exec python3 -u -c "$SUBMARINER_PROBE_WATCHER"']
+
+
+def lacks_python(error: Exception) -> bool:
+    """Whether that is how a command which `NEEDS_PYTHON` ended."""
+    return f"ended with status {_NO_PYTHON}" in str(error)
 
 
 @cache
 def source_of(module: str) -> str:
     """The text of a self-contained module of this package, as it travels in an environment variable."""
-    text = (resources.files(__package__) / f"{module}.py").read_text(encoding="utf-8")
-    if "$(" in text or "$$" in text:
-        raise ValueError(f"{module}.py has $( or $$ in it, which Kubernetes would expand in an environment variable")
+    return _unexpanded(f"{module}.py")
+
+
+@cache
+def shell_source() -> str:
+    """The text of the agent for images without Python."""
+    return _unexpanded("agent.sh")
+
+
+def _unexpanded(file: str) -> str:
+    text = (resources.files(__package__) / file).read_text(encoding="utf-8")
+    if _EXPANDED.search(text):
+        raise ValueError(f"{file} has $(NAME) or $$ in it, which Kubernetes would expand in an environment variable")
     return text
 
 
@@ -105,7 +133,11 @@ def namespace(run_id: str, now: float) -> dict[str, Any]:
 def pod(place: Place, run_id: str, image: str) -> dict[str, Any]:
     """A listener that connectors are started in by exec. It ends by itself after the lifetime, whoever forgets it."""
     port = listener_port(run_id)
-    variables = {"SUBMARINER_PROBE_NAME": place.pod, "SUBMARINER_PROBE_AGENT": source_of("agent")}
+    variables = {
+        "SUBMARINER_PROBE_NAME": place.pod,
+        "SUBMARINER_PROBE_AGENT": source_of("agent"),
+        "SUBMARINER_PROBE_SHELL": shell_source(),
+    }
     if place.host_network:
         variables["SUBMARINER_PROBE_WATCHER"] = source_of("watcher")
     security, privileges = _host_security() if place.host_network else _restricted_security()
@@ -133,7 +165,8 @@ def pod(place: Place, run_id: str, image: str) -> dict[str, Any]:
                     "image": image,
                     "imagePullPolicy": "IfNotPresent",
                     "command": agent_command("listen", str(port)),
-                    "env": [{"name": name, "value": value} for name, value in variables.items()],
+                    "env": [{"name": name, "value": value} for name, value in variables.items()]
+                    + ([_OWN_ADDRESS] if place.host_network else []),
                     "ports": [{"containerPort": port, "protocol": protocol} for protocol in ("TCP", "UDP")],
                     "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
                     "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
@@ -142,6 +175,13 @@ def pod(place: Place, run_id: str, image: str) -> dict[str, Any]:
             ],
         },
     }
+
+
+_OWN_ADDRESS = {
+    "name": "SUBMARINER_PROBE_ADDRESS",
+    "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}},
+}
+"""For the agent in shell: nc answers a datagram from the address it is bound to, and of a node's several only one was asked."""
 
 
 def service(place: Place, run_id: str) -> dict[str, Any]:

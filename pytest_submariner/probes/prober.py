@@ -72,6 +72,7 @@ class Prober:
         self._kube = kube
         self._fleet = Fleet(kube, self.run_id, settings.image)
         self._mtus: dict[Place, int] = {}
+        self._without_python: set[Place] = set()
         """What agents told of the device with their default route."""
         self._node_exec = node_exec
 
@@ -106,6 +107,15 @@ class Prober:
         # After the others, whose host traffic raises the very counter that is evidence here.
         results.update(self._ping_vx(vx))
         return {case.id: results[case.id] for case in cases}
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the results has to know about how they came about."""
+        if not self._without_python:
+            return []
+        return [
+            f"probe image {self.settings.image} has no python3: a shell prober asked by nc and ping, without path MTU and bulk data"
+        ]
 
     def close(self) -> None:
         """Remove what was created, unless the settings say to keep it."""
@@ -162,6 +172,8 @@ class Prober:
                 for route, result in zip(asked, failed, strict=True)
             ]
             return [results]
+        if not conversation.hello.python:
+            self._without_python.add(asked[0].source)
         if conversation.hello.mtu is not None:
             self._mtus[asked[0].source] = conversation.hello.mtu
         return [results, _Answer(asked, conversation, probes)]
@@ -199,6 +211,8 @@ class Prober:
             evidence.append(f"pod {measurement.listener} answered and saw source {measurement.seen}")
         if measurement.settling:
             evidence.append(f"{measurement.settling} refusals before that, while the listener came up, do not count")
+        if route.source in self._without_python:
+            evidence.append("asked by the shell prober: the probe image has no python3")
         evidence.append(f"promised: {promised.reason} ({promised.reference})")
         return _placed(
             route,
@@ -271,7 +285,8 @@ class Prober:
 
     def _command(self, route: Route, probes: dict[str, Probe]) -> str:
         probe = probes[route.case.id]
-        return route.command(self.topology.cluster(route.source.cluster), self.run_id, probe.address, probe.port)
+        cluster, shell = self.topology.cluster(route.source.cluster), route.source in self._without_python
+        return route.command(cluster, self.run_id, probe.address, probe.port, shell=shell)
 
 
 @dataclass(frozen=True)

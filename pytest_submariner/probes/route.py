@@ -54,15 +54,14 @@ class Route:
         pod = self.target.pod if self.target else ""
         return f"{_WORDS[self.case.target.kind].format(pod=pod, node=self.placement.target.name)} ({address})"
 
-    def command(self, cluster: Cluster, run_id: str, address: str, port: int) -> str:
+    def command(self, cluster: Cluster, run_id: str, address: str, port: int, *, shell: bool = False) -> str:
         """What repeats this by hand while the probe pods are there; `cluster` is the source's."""
         probe = self.probe(address, port)
         words = [probe.way, address] if self.case.protocol is Protocol.ICMP else [probe.way, address, str(port)]
         if probe.size != agent.SIZES[probe.way]:
             words.append(str(probe.size))
-        return exec_command(
-            cluster, run_id, self.source, f'exec python3 -u -c "$SUBMARINER_PROBE_AGENT" ask {" ".join(words)}'
-        )
+        asker = 'sh -c "$SUBMARINER_PROBE_SHELL" sh' if shell else 'python3 -u -c "$SUBMARINER_PROBE_AGENT"'
+        return exec_command(cluster, run_id, self.source, f"exec {asker} ask {' '.join(words)}")
 
     @property
     def amount(self) -> str:

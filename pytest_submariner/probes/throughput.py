@@ -26,7 +26,7 @@ from pytest_submariner.paths.loads import baseline
 from pytest_submariner.probes.conversation import read_lines
 from pytest_submariner.probes.fleet import Fleet
 from pytest_submariner.probes.placement import place
-from pytest_submariner.probes.pods import CONTAINER, Place, source_of
+from pytest_submariner.probes.pods import CONTAINER, NEEDS_PYTHON, Place, lacks_python, source_of
 
 if TYPE_CHECKING:
     from pytest_submariner.kube.client import KubeClient
@@ -42,8 +42,7 @@ BOOTSTRAP = (
     "import json, sys; request = json.loads(sys.stdin.readline()); "
     "exec(compile(request['source'], 'loadagent', 'exec'), {'__name__': 'loadagent', 'REQUEST': request})"
 )
-COMMAND = ["sh", "-c", f'command -v python3 >/dev/null || exit 99; exec python3 -u -c "{BOOTSTRAP}"']
-_NO_PYTHON = "ended with status 99"
+COMMAND = ["sh", "-c", f'{NEEDS_PYTHON}; exec python3 -u -c "{BOOTSTRAP}"']
 Lines = Generator[bytes, None, None] | Iterator[bytes]
 
 
@@ -106,7 +105,7 @@ class LoadProber:
             self._fleet.address(source)
             answer = self._ask_again(case, source, target)
         except SubmarinerError as error:
-            if _NO_PYTHON in str(error):
+            if lacks_python(error):
                 lacking = f"needs python3 in the probe image; {self._settings.image} has none"
                 return replace(figure, state=State.SKIPPED, detail=lacking)
             return replace(figure, detail=f"could not measure: {error}")

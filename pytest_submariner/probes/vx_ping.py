@@ -17,7 +17,7 @@ from pytest_submariner.model.topology import Node, Topology
 from pytest_submariner.model.verdict import Expectation, Verdict
 from pytest_submariner.probes import vx_story, watcher
 from pytest_submariner.probes.conversation import read_lines
-from pytest_submariner.probes.pods import CONTAINER, Place, watcher_command
+from pytest_submariner.probes.pods import CONTAINER, Place, lacks_python, watcher_command
 from pytest_submariner.probes.route import Route, exec_command
 from pytest_submariner.probes.vx_evidence import (
     SnatRule,
@@ -71,6 +71,10 @@ class VxPing:
         except ProbeInconclusive as error:
             return _told(route, Verdict.INCONCLUSIVE, str(error))
         except SubmarinerError as error:
+            if lacks_python(error):
+                return _told(
+                    route, Verdict.SKIPPED, "needs python3 in the probe image, to capture the packets of the ping"
+                )
             return _told(route, Verdict.ERROR, f"could not ask: {error}")
         judgement = vx_story.judge(evidence)
         first = next((echo for echo in evidence.echoes if echo.answered), None)

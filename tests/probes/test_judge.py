@@ -51,6 +51,7 @@ def got(outcome: str) -> Measurement:
         ("stalled", Verdict.STALLED, Verdict.UNEXPECTED),
         ("mismatch", Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE),
         ("unable", Verdict.ERROR, Verdict.ERROR),
+        ("unsupported", Verdict.SKIPPED, Verdict.SKIPPED),
     ],
 )
 def test_without_an_answer(outcome: str, must_be_ok: Verdict, must_be_blocked: Verdict) -> None:
@@ -60,7 +61,8 @@ def test_without_an_answer(outcome: str, must_be_ok: Verdict, must_be_blocked: V
 
 def test_the_table_has_every_outcome() -> None:
     assert {o.value for o in Outcome} == {
-        "answered", "refused", "timeout", "unreachable", "reset", "stalled", "mismatch", "unable"
+        "answered", "refused", "timeout", "unreachable", "reset", "stalled", "mismatch", "unable",
+        "unsupported",
     }  # fmt: skip
 
 

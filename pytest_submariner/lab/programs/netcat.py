@@ -65,9 +65,8 @@ def _accept(options: argparse.Namespace) -> socket.socket:
     own = listener.getsockname()
     if options.datagrams:
         _note(options, "listening on {}:{} ...".format(*own))
-        data, peer = listener.recvfrom(CHUNK)
+        _, peer = listener.recvfrom(1, socket.MSG_PEEK)
         listener.connect(peer)
-        os.write(1, data)
         connection = listener
     else:
         listener.listen(1)
@@ -96,7 +95,7 @@ def _exchange(connection: socket.socket, timeout: "float | None") -> int:
     """Both directions until both have ended; TimeoutError after `timeout` seconds of silence."""
     is_stream = connection.type == socket.SOCK_STREAM
     readers = [connection, sys.stdin]
-    while connection in readers:
+    while readers if is_stream else connection in readers:
         ready, _, _ = select.select(readers, [], [], timeout)
         if not ready:
             if not is_stream:
