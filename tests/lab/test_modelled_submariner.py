@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from agent_pods import gateways as gateways_of
+from agent_pods import reaches, set_gateway_label
 from running_lab import RunningLab
 
 from pytest_submariner.dataplane.objects import Gateway, RouteAgent
@@ -125,3 +129,23 @@ def test_the_token_is_in_the_secret_only(lab: RunningLab) -> None:
     assert len(token) > 20
     for kind in ("daemonsets.apps", "pods"):
         assert token not in json.dumps(kube.list(kind, namespace=OPERATOR))
+
+
+def test_the_next_gateway_takes_over_in_a_modelled_lab() -> None:
+    """As with the agents: the lease has to expire. That is not waited for here; its holder is taken out once it has gone."""
+    lab = RunningLab.boot(f"tests-failover-{os.getpid()}", "--gateways", "2")
+    try:
+        kube = KubeClient(lab.kubeconfig, "c1")
+        assert gateways_of(kube) == {"c1-gw1": "active, connected", "c1-gw2": "passive"}
+        set_gateway_label(kube, "c1-gw1", None)
+        eventually(lambda: gateways_of(kube) == {"c1-gw2": "passive"})
+        assert reaches(lab, "c1-w1", "10.9.1.1"), "what is programmed stays until another one takes over"
+        lease = {"spec": {"holderIdentity": ""}}
+        kube.patch("leases.coordination.k8s.io", "submariner-gateway-lock", lease, namespace=OPERATOR)
+        eventually(lambda: gateways_of(kube) == {"c1-gw2": "active, connected"})
+        for node, ip in (("c1-w1", "10.9.1.1"), ("c1-gw1", "10.9.1.1"), ("c2-w1", "10.8.2.1")):
+            eventually(partial(reaches, lab, node, ip))
+        gateway = lab.run("c1-w1", "ip", "route", "get", "10.9.1.1").stdout.decode()
+        assert "via 240.18.1.2 dev vx-submariner" in gateway
+    finally:
+        lab.down()
