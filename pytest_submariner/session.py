@@ -169,7 +169,7 @@ class Session:
         from pytest_submariner.probes.throughput import LoadProber
 
         run_id = "-".join([self.run.id, "load", *([worker] if (worker := worker_id(self.config)) else [])])
-        made = LoadProber(self.topology, self.kube, self.settings, run_id=run_id)
+        made = LoadProber(self.probed, self.kube, self.settings, run_id=run_id)
         self._closing.callback(made.close)
         return made
 
