@@ -46,7 +46,9 @@ def test_images_by_their_last_word(image: str, name: str) -> None:
 
 
 def test_image_without_toolset_names_those_there_are() -> None:
-    with pytest.raises(toolsets.UnknownImage, match=r'"example/thing:1".*python, nettest, nettest-minimal, netshoot, busybox'):
+    with pytest.raises(
+        toolsets.UnknownImage, match=r'"example/thing:1".*python, nettest, nettest-minimal, netshoot, busybox'
+    ):
         toolsets.find("example/thing:1")
 
 
