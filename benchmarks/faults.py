@@ -27,6 +27,7 @@ _SECONDS = 300
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--results", type=Path, help="File for the table (default: print it only)")
+    parser.add_argument("-k", dest="paths", default="", help="Ask these paths only, as pytest's -k (default: all)")
     parser.add_argument("ids", nargs="*", metavar="ID", help="Faults (default: all that this lab can have)")
     arguments = parser.parse_args()
     wanted = [find(name) for name in arguments.ids] or [fault for fault in FAULTS if "OTHER_GATEWAY" not in fault.needs]
@@ -35,7 +36,7 @@ def main() -> int:
     rows: list[tuple[bool, str]] = []
     try:
         for fault in wanted:
-            rows.append(_try(lab, fault))
+            rows.append(_try(lab, fault, arguments.paths))
             sys.stdout.write(rows[-1][1] + "\n")
             sys.stdout.flush()
     finally:
@@ -45,12 +46,12 @@ def main() -> int:
     return 0 if all(agrees for agrees, _ in rows) else 1
 
 
-def _try(lab: str, fault: Fault) -> tuple[bool, str]:
+def _try(lab: str, fault: Fault, selection: str) -> tuple[bool, str]:
     """(as the table says, a row of the page)."""
     _command("inject", "--name", lab, fault.id)
     try:
         start = time.monotonic()
-        paths = _measure(lab)
+        paths = _measure(lab, selection)
         seconds = time.monotonic() - start
     finally:
         _command("heal", "--name", lab, "--all")
@@ -68,10 +69,10 @@ def _some(ids: Sequence[str]) -> str:
     return ", ".join(ids[:4]) + (f" and {len(ids) - 4} more" if len(ids) > 4 else "")
 
 
-def _measure(lab: str) -> list[dict[str, Any]]:
+def _measure(lab: str, selection: str) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.json"
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *_SUITES]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", selection, *_SUITES]
         command += [f"--submariner-lab={lab}", f"--submariner-results={results}"]
         subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
         found: list[dict[str, Any]] = json.loads(results.read_text())["paths"] if results.exists() else []

@@ -70,6 +70,8 @@ NODE_LOCAL = Signature(
     )
 )
 """Between gateway and worker of the afflicted cluster."""
+INSIDE = Signature(("*.{a}--*.{a}--*",))
+"""Everything inside the afflicted cluster."""
 
 
 def maybe(signature: Signature) -> Signature:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pytest_submariner.lab.faults.fault import Fault, Layer, Role
-from pytest_submariner.lab.faults.signatures import FORWARDING, NODE, maybe
+from pytest_submariner.lab.faults.signatures import FORWARDING, INSIDE, NODE, maybe
 from pytest_submariner.lab.faults.steps import (
     FORGET_OVERLAY,
     ZERO_MAC,
@@ -24,7 +24,7 @@ FAULTS: Final = (
         Role.GATEWAY,
         "the gateway does not forward",
         (sysctl("net/ipv4/ip_forward", "0"),),
-        FORWARDING,
+        FORWARDING | maybe(INSIDE),
     ),
     Fault(
         "host-rpfilter-strict-vx",

@@ -18,6 +18,10 @@ def _mtu(device: str, value: int, at: Place = Place.NODE) -> Shell:
     )
 
 
+_INSIDE: Final = Signature(
+    ("{{pod,hostpod}}.gw.{a}--*.ngw.{a}--tcp", "{{pod,hostpod}}.ngw.{a}--{{pod,svc,hostpod}}.gw.{a}--tcp")
+)
+"""A natively routed CNI uses the same link with frames of full size."""
 _CLAMP: Final = rule_removed("mangle", "SUBMARINER-POSTROUTING", "-j TCPMSS")
 
 FAULTS: Final = (
@@ -27,7 +31,7 @@ FAULTS: Final = (
         Role.FABRIC,
         "the path to the gateway silently carries less than the cable assumes",
         (NO_SEGMENTATION, _mtu("$GATEWAY", 1400, Place.FABRIC)),
-        Signature(("*.{b}--*.{a}--tcp", "*.{a}--*.{b}--tcp")),
+        Signature(("*.{b}--*.{a}--tcp", "*.{a}--*.{b}--tcp")) | _INSIDE,
     ),
     Fault(
         "mtu-node-underlay-low",
@@ -35,7 +39,7 @@ FAULTS: Final = (
         Role.FABRIC,
         "one node's link carries less than its interface says",
         (NO_SEGMENTATION, _mtu("$NODE", 1400, Place.FABRIC)),
-        Signature(("{{pod,hostpod}}.ngw.{a}--*.{b}--tcp", "*.{b}--{{pod,svc}}.ngw.{a}--tcp")),
+        Signature(("{{pod,hostpod}}.ngw.{a}--*.{b}--tcp", "*.{b}--{{pod,svc}}.ngw.{a}--tcp")) | _INSIDE,
         near=Role.NON_GATEWAY,
     ),
     Fault(

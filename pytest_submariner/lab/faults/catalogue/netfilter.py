@@ -6,19 +6,22 @@ from typing import Final
 
 from pytest_submariner.lab.faults.fault import Fault, Layer, Role
 from pytest_submariner.lab.faults.signatures import (
-    FORWARDING,
     HOST_ONLY,
+    INSIDE,
     NODE,
     NODE_IN,
     NODE_OUT,
     SERVICES_HERE,
     Signature,
+    maybe,
 )
 from pytest_submariner.lab.faults.steps import Shell, policy_drop, rule_first, rule_removed, rule_replaced
 
 _SNAT: Final = "-s 240.0.0.0/8 -o vx-submariner -j SNAT"
 _MASQUERADE: Final = "-s $LPOD ! -d $LPOD -j MASQUERADE"
 _POD_OUT: Final = Signature(("pod.ngw.{a}--*.{b}--*",))
+_POLICY_DROP: Final = Signature(("pod.*.{a}--*.{b}--*", "hostpod.ngw.{a}--*.{b}--*", "*.{b}--pod.*.{a}--*"))
+"""Services asked for from other clusters work: kube-proxy marks those flows for masquerading, and accepts marked ones."""
 _NO_TRANSLATION: Final = (
     rule_removed("nat", "PREROUTING", "-j KUBE-SERVICES"),
     rule_removed("nat", "OUTPUT", "-j KUBE-SERVICES"),
@@ -64,7 +67,7 @@ FAULTS: Final = (
         Role.GATEWAY,
         "the gateway rewrites the source of pods",
         (rule_first("nat", "POSTROUTING", _MASQUERADE),),
-        Signature(("pod.*.{a}--*.{b}--{{tcp,udp}}*",)),
+        Signature(("{{pod,hostpod}}.*.{a}--*.{b}--{{tcp,udp}}*",)),
     ),
     Fault(
         "nf-forward-drop-gateway",
@@ -72,7 +75,7 @@ FAULTS: Final = (
         Role.GATEWAY,
         "the gateway's FORWARD policy drops what crosses",
         (policy_drop("FORWARD"),),
-        FORWARDING,
+        _POLICY_DROP | maybe(INSIDE),
     ),
     Fault(
         "nf-forward-drop-worker",
@@ -80,7 +83,7 @@ FAULTS: Final = (
         Role.NON_GATEWAY,
         "the node's FORWARD policy drops new flows to its pods",
         (policy_drop("FORWARD"),),
-        NODE_IN,
+        NODE_IN | maybe(INSIDE),
     ),
     Fault(
         "nf-input-reject-before-submariner",

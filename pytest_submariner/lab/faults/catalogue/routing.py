@@ -78,7 +78,7 @@ FAULTS: Final = (
             route_replaced(f"exact {cidr} table 100", f"{cidr} via $RT dev vxlan-tunnel metric 100 table 100")
             for cidr in _CIDRS
         ),
-        Signature(("hostpod.gw.{a}--{{pod,svc}}.ngw.{b}--*",)),
+        Signature(("hostpod.gw.{a}--{{pod,svc}}.ngw.{b}--*", "hostpod.gw.{a}--{{pod,svc}}.gw.{b}--{{tcp,udp}}*")),
     ),
     Fault(
         "route-more-specific-local",

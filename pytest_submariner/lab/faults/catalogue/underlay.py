@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from pytest_submariner.lab.faults.fault import Fault, Layer, Role
-from pytest_submariner.lab.faults.signatures import CABLE, NODE, NODE_LOCAL, Signature, maybe
+from pytest_submariner.lab.faults.signatures import CABLE, INSIDE, NODE, NODE_LOCAL, maybe
 from pytest_submariner.lab.faults.steps import Place, Shell, fabric_drops, rule_first
-
-_HERE: Final = Signature(("*.{a}--*.{a}--*",))
 
 FAULTS: Final = (
     Fault(
@@ -36,7 +34,7 @@ FAULTS: Final = (
             Shell("ip addr add $GIP/32 dev underlay", "ip addr del $GIP/32 dev underlay", at=Place.FABRIC),
             Shell("ip neigh flush dev $UL", "ip neigh flush dev $UL", at=Place.EVERY_NODE),
         ),
-        maybe(CABLE | _HERE),
+        maybe(CABLE | INSIDE),
     ),
     Fault(
         "underlay-throttled",
@@ -44,6 +42,6 @@ FAULTS: Final = (
         Role.GATEWAY,
         "the gateway's bandwidth is far below what is needed",
         (Shell("tc qdisc add dev $UL root tbf rate 256kbit burst 4kb latency 50ms", "tc qdisc del dev $UL root"),),
-        maybe(CABLE | _HERE),
+        maybe(CABLE | INSIDE),
     ),
 )
