@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pytest_submariner.lab.faults.fault import Fault, Layer, Role
-from pytest_submariner.lab.faults.signatures import HOST_ONLY, NODE, NODE_LOCAL
+from pytest_submariner.lab.faults.signatures import HOST_ONLY, NODE, NODE_LOCAL, Signature
 from pytest_submariner.lab.faults.steps import Shell, fabric_drops, route_removed, rule_replaced, sysctl
 
 _SNAT: Final = "-s 240.0.0.0/8 -o vx-submariner -j SNAT"
@@ -31,7 +31,7 @@ FAULTS: Final = (
         Role.GATEWAY,
         "the gateway has no CNI route to a node's pods",
         (route_removed("exact $WPODS table main"),),
-        NODE,
+        NODE | Signature(("{{pod,hostpod}}.gw.{a}--{{pod,svc}}.ngw.{a}--*", "pod.ngw.{a}--{{pod,svc}}.gw.{a}--*")),
         needs=("WORKER",),
     ),
     Fault(
