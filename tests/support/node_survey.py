@@ -34,6 +34,7 @@ ATTRIBUTES = (
     Attribute("links", r" address=(.*)", "MAC addresses"),
     Attribute("links", r"_id=(.*)", "a bridge's number is made of its MAC"),
     Attribute("links", r"_timer=(.*)", "running timers"),
+    Attribute("links", r"^cni0 tso_max_size=(.*)", "a bridge has that of its ports: of the pods there are just now"),
     Attribute("ipsets", r" initval (\S+)", "seed of a hash table"),
     Attribute("sysctls", r"(?:_count|_key|stable_secret) = (.*)", "counters and secrets"),
 )
