@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
@@ -171,6 +173,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.fidelity", description=(__doc__ or "").partition(". Run")[0])
     parser.add_argument("--only", default="", help="a word of the scenarios to run; the page is then printed only")
     only = parser.parse_args().only
+    try:
+        peers.agents_dir()
+        peers.kube_apiserver()
+    except pytest.skip.Exception as missing:
+        say(f"benchmarks.fidelity: {missing}")
+        return 1
     rows = []
     for scenario in SCENARIOS:
         if only in scenario.title:
