@@ -103,7 +103,8 @@ def running_labs() -> list[dict[str, Any]]:
 
 
 def command(*argv: str, deadline_s: float) -> str:
-    """Run `submariner-lab` and give what it printed. LabUnavailable or LabError carry its own last line."""
+    """Run `submariner-lab` and give what it printed. LabUnavailable or LabError carry its own message, which may have lines of
+    a process' log below the first."""
     try:
         done = subprocess.run(
             [sys.executable, "-m", "pytest_submariner.lab.cli", *argv],
@@ -117,11 +118,9 @@ def command(*argv: str, deadline_s: float) -> str:
     except subprocess.TimeoutExpired:
         raise LabError(f"submariner-lab {argv[0]} did not end within {deadline_s:g} s") from None
     if done.returncode != 0:
-        said = next(
-            (line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()),
-            f"exit status {done.returncode}",
-        )
-        raise (LabUnavailable if done.returncode == UNAVAILABLE else LabError)(said.removeprefix("submariner-lab: "))
+        _, _, said = f"\n{done.stderr.strip()}".rpartition("\nsubmariner-lab: ")
+        message = said.strip() or f"submariner-lab {argv[0]}: exit status {done.returncode}"
+        raise (LabUnavailable if done.returncode == UNAVAILABLE else LabError)(message)
     return done.stdout
 
 

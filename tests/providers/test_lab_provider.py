@@ -117,6 +117,15 @@ def test_refusals_are_one_line(programs: FakePrograms, script: str, error: type[
     assert "\n" not in str(raised.value)
 
 
+def test_a_refusal_keeps_what_a_process_said_last(programs: FakePrograms) -> None:
+    """The lab quotes the log of the process that did not come up below its own line."""
+    said = "c1-gw: submariner-gateway ended; the last it said:\nline one\nno matches for kind Endpoint"
+    programs.add("python", f"echo warning >&2; echo 'submariner-lab: {said}' >&2; exit 1")
+    with pytest.raises(LabError) as raised:
+        LabProvider(settings(), RUN).find()
+    assert str(raised.value) == said
+
+
 def test_a_lab_that_hangs_is_given_up(programs: FakePrograms, monkeypatch: pytest.MonkeyPatch) -> None:
     programs.add("python", "exec sleep 20")
     monkeypatch.setattr(module, "BOOT_DEADLINE_S", 0.2)
