@@ -34,7 +34,6 @@ ATTRIBUTES = (
     Attribute("links", r" address=(.*)", "MAC addresses"),
     Attribute("links", r"_id=(.*)", "a bridge's number is made of its MAC"),
     Attribute("links", r"_timer=(.*)", "running timers"),
-    Attribute("links", r"^cni0 tso_max_size=(.*)", "a bridge has that of its ports: of the pods there are just now"),
     Attribute("links", r"^cni0 tso_max_\w+=(.*)", "what a bridge keeps of pods it has had"),
     Attribute("ipsets", r" initval (\S+)", "seed of a hash table"),
     Attribute("sysctls", r"(?:_count|_key|stable_secret) = (.*)", "counters and secrets"),
