@@ -1,16 +1,13 @@
-"""The embedded API server for all tests here, and a genuine one when KUBEBUILDER_ASSETS names the folder of its binaries."""
+"""The embedded API server for all tests here, and a genuine one where its programs are."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import api_servers
+import peers
 import pytest
-
-_KINDS = ["embedded", *(["genuine"] if os.environ.get("KUBEBUILDER_ASSETS") else [])]
 
 
 @pytest.fixture(scope="session")
@@ -21,13 +18,11 @@ def embedded() -> Iterator[api_servers.Server]:
 
 @pytest.fixture(scope="session")
 def genuine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[api_servers.Server]:
-    with api_servers.genuine_server(
-        Path(os.environ["KUBEBUILDER_ASSETS"]), tmp_path_factory.mktemp("genuine")
-    ) as server:
+    with api_servers.genuine_server(peers.kube_apiserver(), tmp_path_factory.mktemp("genuine")) as server:
         yield server
 
 
-@pytest.fixture(scope="session", params=_KINDS)
+@pytest.fixture(scope="session", params=["embedded", "genuine"])
 def server(request: pytest.FixtureRequest) -> api_servers.Server:
     """Every server there is: what is tested with it holds for a kube-apiserver, too."""
     found: api_servers.Server = request.getfixturevalue(request.param)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import peers
@@ -12,6 +12,7 @@ import pytest
 from refusals import of_another_machine, program, refused
 from running_lab import RunningLab
 
+Exec = Callable[..., subprocess.CompletedProcess[bytes]]
 VERSION = '[ "$1" = --version ] && { echo "Kubernetes v1.99.0"; exit; }'
 """What a fake has to answer before anything is started."""
 
@@ -52,6 +53,53 @@ def test_logs_and_exec_go_through_the_apiserver(kube_lab: RunningLab) -> None:
     assert "submariner-gateway version:" in kubectl(kube_lab, "logs", *where, pod).stdout
     done = kubectl(kube_lab, "exec", *where, pod, "--", "sh", "-c", "hostname; exit 7")
     assert (done.stdout, done.returncode) == ("c2-gw\n", 7)
+
+
+# Exec and logs are one contract: the same answers through the embedded API server and through a genuine one.
+
+
+@pytest.fixture(params=["lab", "kube_lab"])
+def either_lab(request: pytest.FixtureRequest) -> RunningLab:
+    found: RunningLab = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=["websocket", "spdy"])
+def exec_in_gateway(request: pytest.FixtureRequest, either_lab: RunningLab) -> Exec:
+    """Runs a shell script in the gateway's pod of c2 by kubectl, over either protocol."""
+    protocol = {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "true" if request.param == "websocket" else "false"}
+    where = ("-n", "submariner-operator")
+    (pod,) = kubectl(either_lab, "get", "pods", *where, "-l", "app=submariner-gateway", "-o", "name").stdout.split()
+
+    def run(*argv: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+        command = ["kubectl", "--kubeconfig", either_lab.kubeconfig, "--context", "c2", *where, "exec"]
+        command += [*(["-i"] if stdin is not None else []), pod, "--", *argv]
+        environment = {**os.environ, **protocol}
+        return subprocess.run(command, input=stdin, capture_output=True, timeout=60, check=False, env=environment)
+
+    return run
+
+
+def test_exec_passes_on_exit_codes(exec_in_gateway: Exec) -> None:
+    assert [exec_in_gateway("sh", "-c", f"exit {code}").returncode for code in (0, 1, 7, 255)] == [0, 1, 7, 255]
+
+
+def test_exec_carries_large_streams_whole(exec_in_gateway: Exec) -> None:
+    size = 5 << 20
+    done = exec_in_gateway("sh", "-c", f"head -c {size} /dev/zero; head -c {size} /dev/zero >&2; exit 3")
+    assert (len(done.stdout), done.returncode) == (size, 3)
+    assert done.stderr.count(b"\0") == size
+
+
+def test_exec_carries_input_to_its_end(exec_in_gateway: Exec) -> None:
+    size = 5 << 20
+    assert exec_in_gateway("sh", "-c", "wc -c", stdin=b"x" * size).stdout.strip() == str(size).encode()
+
+
+def test_exec_says_that_a_program_is_missing(exec_in_gateway: Exec) -> None:
+    done = exec_in_gateway("no-such-program")
+    assert done.returncode != 0
+    assert b"executable file not found in $PATH" in done.stderr
 
 
 # What people read when something is wrong with the programs. etcd is a fake too where it does not matter.

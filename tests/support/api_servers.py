@@ -103,15 +103,15 @@ def embedded_server(pods: PodSubresources | None = None) -> Iterator[Server]:
 
 
 @contextmanager
-def genuine_server(assets: Path, folder: Path) -> Iterator[Server]:
-    """kube-apiserver and etcd from `assets`, as a bare control plane: no controllers. RuntimeError when it does not come up."""
+def genuine_server(programs: tuple[Path, Path], folder: Path) -> Iterator[Server]:
+    """`programs`: kube-apiserver and etcd, run as a bare control plane: no controllers. RuntimeError when it does not come up."""
     certificate, key = folder / "sa.crt", folder / "sa.key"
     for file, pem in zip((certificate, key), self_signed(()), strict=True):
         file.write_bytes(pem)
     (folder / "tokens.csv").write_text(f'{TOKEN},admin,1,"system:masters"\n')
     store, peer, port = (_free_port() for _ in range(3))
     etcd: list[str | Path] = [
-        assets / "etcd",
+        programs[1],
         f"--data-dir={folder}/etcd",
         f"--listen-client-urls=http://127.0.0.1:{store}",
         f"--advertise-client-urls=http://127.0.0.1:{store}",
@@ -119,7 +119,7 @@ def genuine_server(assets: Path, folder: Path) -> Iterator[Server]:
         "--unsafe-no-fsync",
     ]
     apiserver: list[str | Path] = [
-        assets / "kube-apiserver",
+        programs[0],
         f"--etcd-servers=http://127.0.0.1:{store}",
         f"--secure-port={port}",
         "--bind-address=127.0.0.1",

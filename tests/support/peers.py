@@ -35,13 +35,22 @@ def agents_version() -> str:
     return (done.stdout + done.stderr).partition("version:")[2].split()[0]
 
 
-def kube_apiserver() -> None:
-    """Skips without the programs of a genuine control plane, which the lab finds by itself."""
-    assets = Path(os.environ.get("KUBEBUILDER_ASSETS", "/nonexistent"))
-    missing = [
-        name for name in ("kube-apiserver", "etcd") if not (assets / name).exists() and shutil.which(name) is None
-    ]
+def control_plane_program(name: str) -> Path | None:
+    """kube-apiserver or etcd, found as the lab finds it: in KUBEBUILDER_ASSETS, else in PATH."""
+    named = Path(os.environ.get("KUBEBUILDER_ASSETS", "/nonexistent")) / name
+    found = str(named) if named.exists() else shutil.which(name)
+    return Path(found).absolute() if found else None
+
+
+def kube_apiserver() -> tuple[Path, Path]:
+    """(kube-apiserver, etcd); skips without them."""
+    programs = {name: control_plane_program(name) for name in ("kube-apiserver", "etcd")}
+    missing = [name for name, program in programs.items() if program is None]
     if missing:
         pytest.skip(
             f"needs a genuine control plane: put {' and '.join(missing)} in PATH, or name their folder with KUBEBUILDER_ASSETS"
         )
+    apiserver, etcd = programs.values()
+    assert apiserver is not None
+    assert etcd is not None
+    return apiserver, etcd
