@@ -161,6 +161,7 @@ class _Holder:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
             logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
             world.furnish()
+            requirements.check_kernel()
             _raise_file_limit()
             spawner = Spawner.fork()
             asyncio.run(self._live(spawner))
