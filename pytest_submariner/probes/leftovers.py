@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_submariner.probes.pods import EXPIRES_ANNOTATION, OWNER, OWNER_LABEL
+from pytest_submariner.kube.ownership import EXPIRES_ANNOTATION, OWNER, OWNER_LABEL
 
 if TYPE_CHECKING:
     from pytest_submariner.kube.client import KubeClient

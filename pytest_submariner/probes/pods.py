@@ -15,11 +15,10 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-OWNER_LABEL = "app.kubernetes.io/managed-by"
-OWNER = "pytest-submariner"
+from pytest_submariner.kube.ownership import EXPIRES_ANNOTATION, OWNER, OWNER_LABEL
+
 RUN_LABEL = "pytest-submariner/run"
 PROBE_LABEL = "pytest-submariner/probe"
-EXPIRES_ANNOTATION = "pytest-submariner/expires"
 """Seconds since 1970: whoever finds the namespace later than that may remove it."""
 LIFETIME_S = 7200
 UID = 10000

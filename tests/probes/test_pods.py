@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from pytest_submariner.kube import ownership
 from pytest_submariner.probes import pods
 from pytest_submariner.probes.pods import Place
 
@@ -44,7 +45,7 @@ def test_whoever_finds_them_knows_owner_run_and_lifetime() -> None:
     space = pods.namespace("ab12", now=1000.0)["metadata"]
     assert space["name"] == "submariner-conformance-ab12"
     assert space["labels"]["app.kubernetes.io/managed-by"] == "pytest-submariner"
-    assert space["annotations"][pods.EXPIRES_ANNOTATION] == str(1000 + pods.LIFETIME_S)
+    assert space["annotations"][ownership.EXPIRES_ANNOTATION] == str(1000 + pods.LIFETIME_S)
     made = pods.pod(WORKER, "ab12", "python")
     assert made["metadata"]["labels"][pods.RUN_LABEL] == "ab12"
     assert made["spec"]["activeDeadlineSeconds"] == pods.LIFETIME_S

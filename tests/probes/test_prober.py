@@ -11,13 +11,13 @@ from probe_cluster import ProbeCluster
 
 from pytest_submariner.errors import ExecTimeout, ExitStatusLost, NodeUnreachable, TransportError
 from pytest_submariner.kube.errors import AccessDenied, ApiError
+from pytest_submariner.kube.ownership import EXPIRES_ANNOTATION, OWNER, OWNER_LABEL
 from pytest_submariner.model.path import PathCase, Protocol
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.topology import Cluster, Node, Role, Topology
 from pytest_submariner.model.verdict import Verdict
 from pytest_submariner.paths.cases import cases, vx_ping
 from pytest_submariner.probes import asking
-from pytest_submariner.probes.pods import EXPIRES_ANNOTATION, OWNER, OWNER_LABEL
 from pytest_submariner.probes.prober import Prober
 
 PATH = "pod.ngw.c1--pod.gw.c2--tcp"
