@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "transport": {"model", "kube"},
     "nodestate": {"model", "transport"},
     "probes": {"model", "kube", "paths", "transport", "nodestate"},
+    "diagnose": {"model", "dataplane", "kube", "transport", "nodestate"},
     "lab": {"model", "dataplane"},
     "providers": {"model", "kube", "lab"},
     "fixtures": {"model", "compare", "paths", "transport", "nodestate"},

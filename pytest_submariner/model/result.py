@@ -60,6 +60,8 @@ class PathResult:
     evidence: tuple[str, ...] = ()
     source_node: str = ""
     target_node: str = ""
+    source_address: str = ""
+    """The connector's own: its pod's IP, or its node's for host network."""
     target_address: str = ""
     command: str = ""
     """The one command that repeats this by hand."""
@@ -89,6 +91,7 @@ class PathResult:
             "evidence": list(self.evidence),
             "source_node": self.source_node,
             "target_node": self.target_node,
+            "source_address": self.source_address,
             "target_address": self.target_address,
             "command": self.command,
             "subctl_spec": self.subctl_spec,
@@ -116,6 +119,7 @@ class PathResult:
             evidence=tuple(data.get("evidence", ())),
             source_node=data.get("source_node", ""),
             target_node=data.get("target_node", ""),
+            source_address=data.get("source_address", ""),
             target_address=data.get("target_address", ""),
             command=data.get("command", ""),
             root_cause=data.get("root_cause"),

@@ -76,8 +76,11 @@ class Prober:
         """What agents told of the device with their default route."""
         self._node_exec = node_exec
 
-    def measure(self, cases: Sequence[PathCase]) -> dict[str, PathResult]:
-        """A result for each of `cases`, by path id. A path that nobody promises anything about is an error of its own."""
+    def measure(
+        self, cases: Sequence[PathCase], *, attempts: int = ATTEMPTS, timeout_s: float | None = None
+    ) -> dict[str, PathResult]:
+        """A result for each of `cases`, by path id. A path that nobody promises anything about is an error of its own.
+        `timeout_s` is for an attempt (None: as the settings say)."""
         promises: dict[str, Promise] = {}
         results: dict[str, PathResult] = {}
         routes: list[Route] = []
@@ -96,7 +99,9 @@ class Prober:
         with ThreadPoolExecutor(SOURCES_AT_ONCE, thread_name_prefix="prober") as pool:
             read = [pool.submit(self._read_status, route, promises[route.case.id]) for route in status]
             sources = _by_source(traffic)
-            asked = [pool.submit(self._ask, source, promises, self._share(len(sources))) for source in sources]
+            share = self._share(len(sources))
+            effort = Effort(attempts, timeout_s or self.settings.timeout, share)
+            asked = [pool.submit(self._ask, source, promises, effort) for source in sources]
             results.update({result.id: result for future in read for result in [future.result()]})
             answers = [answer for future in asked for answer in future.result()]
         # Judged once everybody has answered: what a path must carry depends on what the nodes at both ends tell of their MTU.
@@ -137,7 +142,7 @@ class Prober:
         return self.settings.rate / min(SOURCES_AT_ONCE, sources) if self.settings.rate else None
 
     def _ask(
-        self, routes: Sequence[Route], promises: dict[str, Promise], rate: float | None
+        self, routes: Sequence[Route], promises: dict[str, Promise], effort: Effort
     ) -> list[list[PathResult] | _Answer]:
         """All paths of one source: what it answered, and the results of those that could not be asked."""
         results: list[PathResult] = []
@@ -154,10 +159,10 @@ class Prober:
             return [results]
         request = Request(
             list(probes.values()),
-            timeout_s=self.settings.timeout,
-            attempts=ATTEMPTS,
+            timeout_s=effort.timeout_s,
+            attempts=effort.attempts,
             settle_s=self._fleet.settling_s,
-            rate=rate,
+            rate=effort.rate,
         )
         started = time.monotonic()
         try:
@@ -222,6 +227,7 @@ class Prober:
                 rtt_ms=measurement.rtt_ms,
                 source_seen=measurement.seen,
                 evidence=tuple(evidence),
+                source_address=source_address,
                 target_address=address,
                 command=self._command(route, probes),
                 duration_s=measurement.duration_s,
@@ -287,6 +293,15 @@ class Prober:
         probe = probes[route.case.id]
         cluster, shell = self.topology.cluster(route.source.cluster), route.source in self._without_python
         return route.command(cluster, self.run_id, probe.address, probe.port, shell=shell)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard a source tries: attempts per path, seconds of each, probes it starts per second (None: at once)."""
+
+    attempts: int
+    timeout_s: float
+    rate: float | None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,3 @@
+"""Causes: Gateway and cable."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Causes: The CNI."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Causes: DNS and service discovery."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Causes: Globalnet."""
+
+from __future__ import annotations

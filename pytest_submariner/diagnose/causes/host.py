@@ -1,0 +1,3 @@
+"""Causes: Host and kernel."""
+
+from __future__ import annotations

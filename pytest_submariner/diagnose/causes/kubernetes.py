@@ -1,0 +1,3 @@
+"""Causes: Kubernetes objects and control plane."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Causes: MTU, fragmentation, offload."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Causes: Packet filters and kube-proxy."""
+
+from __future__ import annotations

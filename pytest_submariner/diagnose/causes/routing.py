@@ -1,0 +1,3 @@
+"""Causes: Routes and rules."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Causes: Underlay and cloud."""
+
+from __future__ import annotations

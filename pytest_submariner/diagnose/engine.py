@@ -1,0 +1,100 @@
+"""From suspicions to findings: which fault explains which failing path, cause before effect.
+
+A suspicion becomes a finding when failing flows are in its scope, no working flow refutes it, and no other finding has
+it among its effects. One that explains nothing is told only when it is latent by nature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pytest_submariner.diagnose.cause import Cause, Rank, Suspicion
+from pytest_submariner.diagnose.flow import Flow
+from pytest_submariner.diagnose.observation import Observation
+from pytest_submariner.diagnose.trace import Trace
+from pytest_submariner.model.finding import Evidence, EvidenceKind, Finding
+
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A suspicion that stood the test, and the failing flows it explains."""
+
+    cause: Cause
+    suspicion: Suspicion
+    explained: tuple[Flow, ...]
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.suspicion.node.cluster, self.suspicion.node.name
+
+
+def findings(seen: Observation, causes: Iterable[Cause]) -> tuple[Finding, ...]:
+    """Every independent root cause, the one that explains most first within its rank. Failing flows that none explains are left
+    to `unexplained`."""
+    return tuple(_finding(seen, verdict) for verdict in judge(seen, causes))
+
+
+def judge(seen: Observation, causes: Iterable[Cause]) -> tuple[Verdict, ...]:
+    stood = [
+        Verdict(cause, suspicion, seen.failing_in(suspicion.explains))
+        for cause in causes
+        for suspicion in cause.rule(seen)
+        if not (suspicion.refuted_by is not None and seen.working_in(suspicion.refuted_by))
+    ]
+    stood = [verdict for verdict in stood if verdict.explained or verdict.suspicion.latent]
+    stood.sort(key=lambda v: (not v.explained, v.cause.rank, -len(v.explained)))
+    return tuple(verdict for verdict in stood if not any(_takes(other, verdict) for other in stood))
+
+
+def _takes(other: Verdict, verdict: Verdict) -> bool:
+    """Whether `verdict` is an effect of `other`."""
+    if verdict.cause.code not in other.cause.effects or other.cause is verdict.cause:
+        return False
+    if other.cause.rank is Rank.OBJECT:
+        return True
+    return other.place == verdict.place
+
+
+def _finding(seen: Observation, verdict: Verdict) -> Finding:
+    suspicion, cause = verdict.suspicion, verdict.cause
+    said = [Evidence(EvidenceKind.STATE, text) for text in suspicion.state]
+    said += [Evidence(EvidenceKind.TRAFFIC, text) for text in (*suspicion.traffic, *_traffic(seen, verdict))]
+    return Finding(
+        code=cause.code,
+        cluster=suspicion.node.cluster,
+        node=suspicion.node.name,
+        object=suspicion.object,
+        evidence=tuple(said),
+        remedy=suspicion.remedy or cause.remedy,
+        paths=tuple(flow.id for flow in verdict.explained),
+    )
+
+
+def _traffic(seen: Observation, verdict: Verdict) -> list[str]:
+    """What follows from the flows alone."""
+    scope = verdict.suspicion.explains
+    working = seen.working_in(scope)
+    if not verdict.explained:
+        asked = [flow for flow in seen.flows if flow.works]
+        return [f"no path that was asked fails because of it now ({_paths(asked)} work)"]
+    named = ", ".join(flow.id for flow in verdict.explained[:_NAMED])
+    more = f" and {len(verdict.explained) - _NAMED} more" if len(verdict.explained) > _NAMED else ""
+    lines = [f"{_paths(verdict.explained)} {scope.words} fail: {named}{more}"]
+    if working:
+        lines.append(f"{_paths(working)} {scope.words} work, such as {working[0].id}")
+    outside = seen.working_in(~scope)
+    if outside:
+        lines.append(f"{_paths(outside)} that do not depend on it work, such as {outside[0].id}")
+    lines += _lost(seen.traces.get(flow.id) for flow in verdict.explained)
+    return lines
+
+
+def _lost(traces: Iterable[Trace | None]) -> list[str]:
+    found: Sequence[Trace] = [trace for trace in traces if trace is not None]
+    return [str(trace) for trace in found[:_NAMED]]
+
+
+def _paths(found: Sequence[object]) -> str:
+    return f"{len(found)} path{'' if len(found) == 1 else 's'}"
