@@ -21,6 +21,7 @@ PROGRAMS = {
     "sshd": "openssh-server",
     "ping": "iputils-ping",
     "tcpdump": "tcpdump",
+    "nft": "nftables",
 }
 """Program -> Debian package. `dev` installs the same list."""
 

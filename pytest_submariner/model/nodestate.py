@@ -5,12 +5,54 @@ Values that differ on every boot (MACs, interface indexes, counters, handles) ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from pytest_submariner.model.codec import from_data, to_data
+from pytest_submariner.model.filters import IpSet, NftChain, NftRule, NftTable, PacketFilter, PacketFilterRule
+from pytest_submariner.model.tunnels import WireGuardDevice, WireGuardPeer, XfrmPolicy, XfrmState, XfrmTemplate
+
+__all__ = [
+    "Address",
+    "FdbEntry",
+    "IpSet",
+    "Link",
+    "LinkStats",
+    "Neighbour",
+    "NftChain",
+    "NftRule",
+    "NftTable",
+    "NodeState",
+    "PacketFilter",
+    "PacketFilterRule",
+    "Qdisc",
+    "Route",
+    "Rule",
+    "Socket",
+    "WireGuardDevice",
+    "WireGuardPeer",
+    "XfrmPolicy",
+    "XfrmState",
+    "XfrmTemplate",
+]
+
+
+@dataclass(frozen=True)
+class LinkStats:
+    """What a device counted since it was made (`ip -s link`)."""
+
+    rx_packets: int = 0
+    tx_packets: int = 0
+    rx_dropped: int = 0
+    tx_dropped: int = 0
+    rx_errors: int = 0
+    tx_errors: int = 0
 
 
 @dataclass(frozen=True, order=True)
 class Link:
-    """A network device. The vxlan fields are None for every other kind (`ip -d -j link`)."""
+    """A network device (`ip -d -s link`). `vni`, `port`, `remote`, `local` and `learning` are of VXLAN devices, None for every
+    other kind; `master` is the bridge or bond it is part of."""
 
     name: str
     kind: str
@@ -20,6 +62,12 @@ class Link:
     port: int | None = None
     remote: str | None = None
     learning: bool | None = None
+    mac: str = field(default="", compare=False)
+    index: int = field(default=0, compare=False)
+    master: str | None = field(default=None, compare=False)
+    local: str | None = field(default=None, compare=False)
+    gso_max_segments: int | None = field(default=None, compare=False)
+    stats: LinkStats | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, order=True)
@@ -53,7 +101,10 @@ class Neighbour:
 
 @dataclass(frozen=True, order=True)
 class Route:
-    """An IPv4 unicast route. `table` is the number as text or a name (main, local); `protocol` as iproute2 spells it (boot, static)."""
+    """An IPv4 route. `table` is the number as text or a name (main, local); `protocol` as iproute2 spells it (boot, static).
+
+    `kind` is unicast, or what refuses packets: blackhole, unreachable, prohibit, throw; those have no device (empty).
+    """
 
     destination: str
     device: str
@@ -63,6 +114,7 @@ class Route:
     metric: int = 0
     protocol: str = "boot"
     scope: str = "global"
+    kind: str = "unicast"
 
 
 @dataclass(frozen=True, order=True)
@@ -76,41 +128,39 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class PacketFilterRule:
-    """A rule of iptables-save: `text` is all after `-A CHAIN `. Counters are None where they were not read and never compared."""
+class Socket:
+    """A listening TCP or bound UDP socket. `process` is the program's name, empty when none is seen.
 
-    table: str
-    chain: str
-    text: str
-    packets: int | None = field(default=None, compare=False)
-    octets: int | None = field(default=None, compare=False)
+    `kernel`: no process holds it. That is how the kernel's own sockets look (VXLAN, WireGuard), and also those of processes
+    in a PID namespace the reader cannot see into.
+    """
 
-
-@dataclass(frozen=True)
-class PacketFilter:
-    """The rules of one backend (`legacy` or `nft`) in order, and chain policies by (table, chain); a user chain's policy is `-`."""
-
-    rules: tuple[PacketFilterRule, ...]
-    policies: dict[tuple[str, str], str] = field(default_factory=dict)
-    backend: str = "nft"
-
-    def chain(self, table: str, chain: str) -> tuple[PacketFilterRule, ...]:
-        """Rules of a chain in order; empty when the chain is absent."""
-        return tuple(r for r in self.rules if (r.table, r.chain) == (table, chain))
+    protocol: str
+    ip: str
+    port: int
+    process: str = ""
+    kernel: bool = False
 
 
 @dataclass(frozen=True)
-class IpSet:
-    """An ipset and its members."""
+class Qdisc:
+    """A queueing discipline (`tc -s qdisc`). `text` is its options as JSON prints them; `dropped` and `overlimits` in packets."""
 
-    name: str
-    type: str
-    members: frozenset[str]
+    device: str
+    kind: str
+    text: str = ""
+    dropped: int = field(default=0, compare=False)
+    overlimits: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
 class NodeState:
-    """Everything read from, or meant for, one node. A None part could not be read: the reason is in `unread`."""
+    """Everything read from, or meant for, one node. A None part could not be read: the reason is in `unread`.
+
+    `counters` are the kernel's by nstat's names (`IpInAddrErrors`, `TcpExtIPReversePathFilter`); `conntrack_stats` has `count` and
+    `max` (entries) and sums over all processors (`drop`, `early_drop`, `insert_failed`, `invalid`, …); `clock_s` is the node's
+    clock in Unix seconds when it was read. The parts from `hostname` on are never part of an expected state.
+    """
 
     node: str
     links: tuple[Link, ...] | None = ()
@@ -122,4 +172,30 @@ class NodeState:
     packet_filters: tuple[PacketFilter, ...] | None = ()
     ipsets: tuple[IpSet, ...] | None = ()
     sysctls: dict[str, str] | None = field(default_factory=dict)
+    hostname: str | None = None
+    clock_s: float | None = None
+    counters: dict[str, int] | None = None
+    sockets: tuple[Socket, ...] | None = None
+    qdiscs: tuple[Qdisc, ...] | None = None
+    native_tables: tuple[NftTable, ...] | None = None
+    xfrm_states: tuple[XfrmState, ...] | None = None
+    xfrm_policies: tuple[XfrmPolicy, ...] | None = None
+    wireguard: tuple[WireGuardDevice, ...] | None = None
+    conntrack_stats: dict[str, int] | None = None
     unread: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As data that JSON can hold."""
+        data: dict[str, Any] = to_data(self)
+        return data
+
+    @classmethod
+    def from_dict(cls, data: object) -> NodeState:
+        """What `to_dict` made, also of another version: absent parts were not read (None), unknown ones are left out.
+
+        ValueError names the place that is not as it should be.
+        """
+        if isinstance(data, dict):
+            parts = (part.name for part in fields(cls) if part.name not in ("node", "unread"))
+            data = {**dict.fromkeys(parts), **data}
+        return from_data(cls, data)

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_submariner.nodestate.section import Unreadable, read_sections
+from pytest_submariner.nodestate.section import Section, Unreadable, read_sections
 from pytest_submariner.transport.node import NodeExec
 
 # Neither needs the other: the file wants CONFIG_NF_CONNTRACK_PROCFS, the program a package; both print the same words.
 _COMMANDS = {"file": "cat /proc/net/nf_conntrack", "program": "conntrack -L -o extended"}
+
+# The file of sums wants CONFIG_NF_CONNTRACK_PROCFS; the two numbers are there wherever connections are tracked.
+STATS = (
+    "sh -c 'cat /proc/sys/net/netfilter/nf_conntrack_count /proc/sys/net/netfilter/nf_conntrack_max || exit 1; "
+    "cat /proc/net/stat/nf_conntrack 2>/dev/null; :'"
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,20 @@ def parse_line(line: str) -> Tracked | None:
     if len(directions) != 2:
         return None
     return Tracked(words[2], _flow(directions[0]), _flow(directions[1]), "[UNREPLIED]" not in words)
+
+
+def stats(section: Section) -> dict[str, int]:
+    """`count` and `max` entries, and every sum over all processors the kernel keeps: `drop` (table full), `early_drop`,
+    `insert_failed`, `invalid`, …"""
+    if section.error:
+        raise Unreadable(section.error)
+    count, limit, *rest = section.text.split("\n", 3)
+    found = {"count": int(count), "max": int(limit)}
+    header, *rows = "\n".join(rest).splitlines() or [""]
+    for at, name in enumerate(header.split()):
+        if name != "entries":  # the same for each processor: no sum
+            found[name] = sum(int(row.split()[at], 16) for row in rows)
+    return found
 
 
 def _flow(fields: dict[str, str]) -> Flow:

@@ -1,11 +1,11 @@
-"""Devices, their addresses and forwarding entries, from `ip -d -j link`, `ip -j addr` and `bridge -j fdb`."""
+"""Devices, their addresses and forwarding entries, from `ip -d -s -j link`, `ip -j addr` and `bridge -j fdb`."""
 
 from __future__ import annotations
 
-from pytest_submariner.model.nodestate import Address, FdbEntry, Link
+from pytest_submariner.model.nodestate import Address, FdbEntry, Link, LinkStats
 from pytest_submariner.nodestate.section import Section, json_list
 
-LINKS = "ip -d -j link show"
+LINKS = "ip -d -s -j link show"
 ADDRESSES = "ip -j -4 addr show"
 FDB = "bridge -j fdb show"
 
@@ -27,9 +27,27 @@ def links(section: Section) -> tuple[Link, ...]:
                 port=data.get("port") if is_vxlan else None,
                 remote=data.get("remote") if is_vxlan else None,
                 learning=bool(data.get("learning", True)) if is_vxlan else None,
+                mac=entry.get("address", ""),
+                index=int(entry.get("ifindex", 0)),
+                master=entry.get("master"),
+                local=data.get("local") if is_vxlan else None,
+                gso_max_segments=entry.get("gso_max_segs"),
+                stats=_stats(entry.get("stats64") or entry.get("stats")),
             )
         )
     return tuple(found)
+
+
+def _stats(counted: dict[str, dict[str, int]] | None) -> LinkStats | None:
+    if counted is None:
+        return None
+    return LinkStats(
+        **{
+            f"{way}_{what}": int(counted[way][what])
+            for way in ("rx", "tx")
+            for what in ("packets", "dropped", "errors")
+        }
+    )
 
 
 def addresses(section: Section) -> tuple[Address, ...]:

@@ -13,6 +13,8 @@ from pytest_submariner.transport.node import NodeExec
 ROUTES = "ip -j -4 route show table all"
 RULES = "ip -j -4 rule show"
 NEIGHBOURS = "ip -j -4 neigh show"
+KINDS = frozenset({"unicast", "blackhole", "unreachable", "prohibit", "throw"})
+"""Types of routes that are read; the others (local, broadcast, multicast) the kernel keeps for itself."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,11 @@ class Decision:
 
 
 def routes(section: Section, device: str | None = None) -> tuple[Route, ...]:
-    """IPv4 unicast routes of all tables, a multipath route as one per next hop. `device` for output of `ip route show
-    dev X`, which does not name it."""
+    """IPv4 routes of all tables that forward or refuse packets, a multipath route as one per next hop. `device` for output
+    of `ip route show dev X`, which does not name it."""
     found: list[Route] = []
     for entry in json_list(section, "ip"):
-        if entry.get("type", "unicast") == "unicast" and not _is_ipv6(entry):
+        if entry.get("type", "unicast") in KINDS and not _is_ipv6(entry):
             found += (_route(entry, hop, device) for hop in entry.get("nexthops") or (entry,))
     return tuple(found)
 
@@ -76,6 +78,7 @@ def _route(entry: dict[str, Any], hop: dict[str, Any], device: str | None) -> Ro
         metric=int(entry.get("metric", 0)),
         protocol=entry.get("protocol", "boot"),  # iproute2 prints neither boot nor global
         scope=entry.get("scope", "global"),
+        kind=entry.get("type", "unicast"),
     )
 
 

@@ -52,7 +52,7 @@ def real(pid: int) -> NodeExec:
 
 def test_a_real_node_in_one_command(real: NodeExec) -> None:
     state = read_state(real)
-    assert state.unread == {}
+    assert state.unread.keys() <= {"wireguard"}  # its program is not among the lab's
     assert Link("vx-submariner", "vxlan", 1450, True, 100, 4800, "172.18.0.2", False) in (state.links or ())
     assert Address("vx-submariner", "240.18.0.3", 8) in (state.addresses or ())
     assert state.fdb == (FdbEntry("vx-submariner", "00:00:00:00:00:00", "172.18.0.2"),)
@@ -102,7 +102,7 @@ def test_missing_tools_are_named_and_the_rest_is_read(pid: int, tmp_path: Path) 
         found = next(p / tool for p in map(Path, ("/usr/sbin", "/usr/bin", "/sbin", "/bin")) if (p / tool).exists())
         (tmp_path / tool).symlink_to(found)
     state = read_state(netns_node.node(pid, {**os.environ, "PATH": str(tmp_path)}))
-    assert set(state.unread) == {"fdb", "ipsets", "packet_filters"}
+    assert set(state.unread) == {"fdb", "ipsets", "packet_filters", "qdiscs", "native_tables", "wireguard", "clock_s"}
     assert "bridge" in state.unread["fdb"]
     assert "not found" in state.unread["ipsets"]
     assert "iptables-nft-save" in state.unread["packet_filters"]

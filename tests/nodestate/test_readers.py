@@ -69,14 +69,16 @@ def test_routes_of_a_gateway_node_in_submariners_tables() -> None:
     ]
 
 
-def test_a_multipath_route_is_one_per_next_hop_and_ipv6_is_left_out() -> None:
+def test_a_multipath_route_is_one_per_next_hop_and_ipv6_and_local_ones_are_left_out() -> None:
     text = """[{"dst":"10.9.0.0/16","protocol":"static","flags":[],"nexthops":[
         {"gateway":"10.0.0.1","dev":"a","weight":1,"flags":[]},{"gateway":"10.0.0.2","dev":"b","weight":1,"flags":[]}]},
         {"dst":"default","gateway":"fe80::1","dev":"a","flags":[],"pref":"medium"},
-        {"type":"blackhole","dst":"10.10.0.0/16","dev":"lo","flags":[]}]"""
+        {"type":"blackhole","dst":"10.10.0.0/16","table":"100","flags":[]},
+        {"type":"local","dst":"10.8.0.1","dev":"a","table":"local","flags":[]}]"""
     assert routes.routes(Section(text)) == (
         Route("10.9.0.0/16", "a", gateway="10.0.0.1", protocol="static"),
         Route("10.9.0.0/16", "b", gateway="10.0.0.2", protocol="static"),
+        Route("10.10.0.0/16", "", "100", kind="blackhole"),
     )
 
 
