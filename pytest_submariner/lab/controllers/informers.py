@@ -24,6 +24,7 @@ class Informers:
         self.daemon_sets = api.informer("/apis/apps/v1/daemonsets")
         self.replica_sets = api.informer("/apis/apps/v1/replicasets")
         self.deployments = api.informer("/apis/apps/v1/deployments")
+        self.network_policies = api.informer("/apis/networking.k8s.io/v1/networkpolicies")
         self.stateful_sets = api.informer("/apis/apps/v1/statefulsets")
 
     async def start(self) -> None:

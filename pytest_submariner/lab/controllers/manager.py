@@ -1,4 +1,4 @@
-"""All controllers of one cluster, as kube-controller-manager, kube-scheduler and kube-proxy are on a real one."""
+"""All controllers of one cluster, as kube-controller-manager, kube-scheduler, kube-proxy and the CNI's policy agent are on a real one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pytest_submariner.lab.controllers.garbage import Garbage
 from pytest_submariner.lab.controllers.informers import Informers
 from pytest_submariner.lab.controllers.kubeproxy import KubeProxy, NodeRules
 from pytest_submariner.lab.controllers.namespaces import Namespaces
+from pytest_submariner.lab.controllers.networkpolicies import NetworkPolicies
 from pytest_submariner.lab.controllers.nodes import Nodes
 from pytest_submariner.lab.controllers.replicasets import ReplicaSets
 from pytest_submariner.lab.controllers.scheduler import Scheduler
@@ -42,6 +43,7 @@ class Controllers:
         proxy.start()
         self._running = [
             proxy,
+            NetworkPolicies(self._cluster, self._network, informers),
             Nodes(api, informers.nodes),
             Scheduler(api, informers),
             EndpointsController(api, informers),
