@@ -15,14 +15,22 @@ class PacketFilterRule:
     packets: int | None = field(default=None, compare=False)
     octets: int | None = field(default=None, compare=False)
 
+    @property
+    def target(self) -> str:
+        """What it jumps or goes to: ACCEPT, SNAT, a chain; empty for a rule that only counts or matches."""
+        words = self.text.split()
+        return next((words[i + 1] for i, word in enumerate(words[:-1]) if word in ("-j", "-g")), "")
+
 
 @dataclass(frozen=True)
 class PacketFilter:
-    """The rules of one backend (`legacy` or `nft`) in order, and chain policies by (table, chain); a user chain's policy is `-`."""
+    """The rules of one backend (`legacy` or `nft`) in order, and chain policies by (table, chain); a user chain's policy is `-`.
+    `policy_packets`: how many packets met a built-in chain's policy, where it was read."""
 
     rules: tuple[PacketFilterRule, ...]
     policies: dict[tuple[str, str], str] = field(default_factory=dict)
     backend: str = "nft"
+    policy_packets: dict[tuple[str, str], int] = field(default_factory=dict, compare=False)
 
     def chain(self, table: str, chain: str) -> tuple[PacketFilterRule, ...]:
         """Rules of a chain in order; empty when the chain is absent."""

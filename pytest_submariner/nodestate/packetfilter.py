@@ -22,12 +22,15 @@ _RULE = re.compile(r"(?:\[(?P<packets>\d+):(?P<octets>\d+)\] )?-A (?P<chain>\S+)
 def parse(text: str, backend: str | None = None) -> PacketFilter:
     """What one iptables-save printed, with or without `-c`. `backend` None: as its first line says."""
     table, rules, policies = "", [], {}
+    policy_packets: dict[tuple[str, str], int] = {}
     for line in text.splitlines():
         if line.startswith("*"):
             table = line[1:].strip()
         elif line.startswith(":"):
-            chain, policy, *_ = line[1:].split()
+            chain, policy, *counters = line[1:].split()
             policies[table, chain] = policy
+            if policy != "-" and counters:
+                policy_packets[table, chain] = int(counters[0].strip("[").partition(":")[0])
         elif match := _RULE.fullmatch(line.strip()):
             packets, octets = match["packets"], match["octets"]
             rules.append(
@@ -39,7 +42,7 @@ def parse(text: str, backend: str | None = None) -> PacketFilter:
                     None if octets is None else int(octets),
                 )
             )
-    return PacketFilter(tuple(rules), policies, backend or _backend(text))
+    return PacketFilter(tuple(rules), policies, backend or _backend(text), policy_packets)
 
 
 def packet_filters(nft: Section, legacy: Section, plain: Section) -> tuple[tuple[PacketFilter, ...], dict[str, str]]:
