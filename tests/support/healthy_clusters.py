@@ -85,7 +85,7 @@ COMMIT
 [0:0] -A KUBE-POSTROUTING -j MARK --set-xmark 0x4000/0x0
 [0:0] -A KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully
 [0:0] -A KUBE-SEP-UC6BXPXVZR4P64JB -p tcp -m comment --comment "default/kubernetes:https" -m tcp -j DNAT --to-destination 172.18.0.1:6443
-[0:0] -A KUBE-SERVICES -d {kubernetes}/32 -p tcp -m comment --comment "default/kubernetes:https" -m tcp --dport 443 -j KUBE-SVC-NPX46M4PTMTKRN6Y
+[0:0] -A KUBE-SERVICES -d {kubernetes}/32 -p tcp -m tcp --dport 443 -j KUBE-SVC-NPX46M4PTMTKRN6Y
 [0:0] -A KUBE-SVC-NPX46M4PTMTKRN6Y -m comment --comment "default/kubernetes:https -> 172.18.0.1:6443" -j KUBE-SEP-UC6BXPXVZR4P64JB
 COMMIT
 """
