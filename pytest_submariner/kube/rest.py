@@ -11,6 +11,7 @@ import json
 import random
 import time
 from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -67,6 +68,20 @@ class Rest:
                 raise self.failure(response.status, data, f"{method} {path}")
             _pause(attempt, response.headers.get("Retry-After"))
         raise AssertionError("the last attempt either returns or raises")
+
+    def clock(self) -> float | None:
+        """The server's time in seconds since 1970, by the Date of an answer; None when it sends none. Not repeated: see `request`
+        for the errors."""
+        try:
+            response = self._send("GET", "/version", None)
+            response.drain_conn()
+        except _transient_errors() as error:
+            raise self.unreachable(error) from None
+        date = response.headers.get("Date")
+        try:
+            return parsedate_to_datetime(date).timestamp() if date else None
+        except ValueError:
+            return None
 
     def stream(self, path: str, *, query: Mapping[str, str], read_timeout: float) -> Iterator[dict[str, Any]]:
         """Documents of a watch, one per line, until the server ends it. `read_timeout` is the longest silence in
