@@ -119,12 +119,13 @@ class Route:
 
 @dataclass(frozen=True, order=True)
 class Rule:
-    """A policy routing rule (`ip rule`)."""
+    """A policy routing rule (`ip rule`). `selector` is what else it asks for, in iproute2's words (`fwmark 0x200`, `iif eth0`)."""
 
     priority: int
     table: str
     source: str = "all"
     destination: str = "all"
+    selector: str = ""
 
 
 @dataclass(frozen=True)

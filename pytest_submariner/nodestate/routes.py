@@ -13,6 +13,7 @@ from pytest_submariner.transport.node import NodeExec
 ROUTES = "ip -j -4 route show table all"
 RULES = "ip -j -4 rule show"
 NEIGHBOURS = "ip -j -4 neigh show"
+_SELECTORS = ("not", "fwmark", "fwmask", "iif", "oif", "tos", "ipproto", "sport", "dport", "l3mdev", "uid_start")
 KINDS = frozenset({"unicast", "blackhole", "unreachable", "prohibit", "throw"})
 """Types of routes that are read; the others (local, broadcast, multicast) the kernel keeps for itself."""
 
@@ -42,7 +43,9 @@ def routes(section: Section, device: str | None = None) -> tuple[Route, ...]:
 def rules(section: Section) -> tuple[Rule, ...]:
     """Policy routing rules; those that lead to no table (goto, unreachable, …) are left out."""
     return tuple(
-        Rule(int(entry["priority"]), str(entry["table"]), _prefix(entry, "src"), _prefix(entry, "dst"))
+        Rule(
+            int(entry["priority"]), str(entry["table"]), _prefix(entry, "src"), _prefix(entry, "dst"), _selector(entry)
+        )
         for entry in json_list(section, "ip")
         if "table" in entry
     )
@@ -86,6 +89,11 @@ def _is_ipv6(entry: dict[str, Any]) -> bool:
     hops: Iterator[Any] = (hop.get("gateway", "") for hop in (entry, *(entry.get("nexthops") or ())))
     # An IPv6 default route says so by its next hop, and by `pref`, which IPv4 routes never have.
     return ":" in entry["dst"] or "pref" in entry or any(":" in str(gateway) for gateway in hops)
+
+
+def _selector(entry: dict[str, Any]) -> str:
+    words = ((key, entry[key]) for key in _SELECTORS if key in entry)
+    return " ".join(key if value is None else f"{key} {value}" for key, value in words)
 
 
 def _prefix(entry: dict[str, Any], key: str) -> str:

@@ -90,6 +90,15 @@ def test_rules() -> None:
     assert routes.rules(Section(text)) == (Rule(10, "7", "10.8.0.0/16"),)
 
 
+def test_rules_that_ask_for_more_than_addresses_say_so() -> None:
+    text = (
+        '[{"priority":9,"src":"all","fwmark":"0x200","fwmask":"0xf00","table":"2004"},'
+        '{"priority":10,"not":null,"src":"all","fwmark":"0xca6c","table":"51820"},{"priority":11,"src":"all","iif":"lo","table":"7"}]'
+    )
+    selectors = [rule.selector for rule in routes.rules(Section(text))]
+    assert selectors == ["fwmark 0x200 fwmask 0xf00", "not fwmark 0xca6c", "iif lo"]
+
+
 def test_neighbours() -> None:
     text = """[{"dst":"240.18.0.11","dev":"vx-submariner","lladdr":"22:af:ad:08:12:dd","state":["REACHABLE"]},
         {"dst":"240.18.0.99","dev":"vx-submariner","state":["FAILED"]},{"dst":"fe80::1","dev":"eth0","state":["STALE"]}]"""
