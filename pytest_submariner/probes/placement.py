@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_submariner.errors import RequirementUnmet
-from pytest_submariner.model.path import Kind, PathCase, Side
+from pytest_submariner.model.path import Kind, PathCase, Protocol, Side
 from pytest_submariner.model.topology import Cluster, Node, Role, Topology
 from pytest_submariner.paths.cases import SAME_NODE
 
@@ -24,6 +24,8 @@ class Placement:
 def place(case: PathCase, topology: Topology, pods_per_node: int = PODS_PER_NODE) -> Placement:
     """RequirementUnmet names what the path needs and what was found instead."""
     here, there = _cluster(case.source, topology), _cluster(case.target, topology)
+    if case.protocol is Protocol.STATUS:
+        return Placement(_told_by(here), _told_by(there))
     _require_pods(case, pods_per_node)
     _require_carried(case, here, there)
     source = _node(case.source, here)
@@ -54,9 +56,18 @@ def _cluster(side: Side, topology: Topology) -> Cluster:
 def _node(side: Side, cluster: Cluster) -> Node:
     node = cluster.node_at(side.place, side.ordinal)
     if node is None:
-        count = "a" if side.ordinal == 1 else f"{side.ordinal}"
+        count = f"{side.ordinal}" if side.ordinal > 1 else "an" if side.place == "gw" else "a"
         plural = "" if side.ordinal == 1 else "s"
         raise RequirementUnmet(f"needs {count} {_WORDS[side.place]}{plural} in {_found(cluster)}")
+    return node
+
+
+def _told_by(cluster: Cluster) -> Node:
+    """The node a gateway status is about. It is read from the API, so it is asked for, and bad, when no gateway is active."""
+    found = (cluster.node_at(place) for place in _WORDS)
+    node = next((node for node in found if node is not None), None)
+    if node is None:
+        raise RequirementUnmet(f"needs a node in {_found(cluster)}")
     return node
 
 

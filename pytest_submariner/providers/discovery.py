@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from pytest_submariner.errors import TopologyError
+from pytest_submariner.errors import SubmarinerError, TopologyError
 from pytest_submariner.kube.errors import ResourceAbsent
 from pytest_submariner.model.topology import Cluster, Node, Role
 
 GATEWAY_LABEL = "submariner.io/gateway"
+GATEWAY_LEASE = "submariner-gateway-lock"
 REMOTE_LABEL = "submariner-io/clusterID"
 """On Endpoints and Clusters copied from the broker, with the ID of the cluster they came from (admiral:pkg/federate)."""
 
@@ -27,7 +28,10 @@ class Lister(Protocol):
 
 
 def discover(kube: Lister, position: str, *, context: str, kubeconfig: str | None, where: str) -> Cluster:
-    """Ask one cluster. `where` names it in messages. TopologyError when Submariner is absent or no gateway node is active."""
+    """Ask one cluster. `where` names it in messages. TopologyError when Submariner is absent.
+
+    Without an active gateway (none labelled, none elected) no node has the role: paths through one are skipped with that reason,
+    all others are asked and fail, and the diagnosis says why there is none."""
     try:
         gateways = kube.list("gateways.submariner.io")
         endpoints = kube.list("endpoints.submariner.io")
@@ -38,11 +42,11 @@ def discover(kube: Lister, position: str, *, context: str, kubeconfig: str | Non
             "join the cluster with subctl join, or name another context"
         ) from None
     nodes = kube.list("nodes")
-    active = _active_gateway(gateways, nodes, where)
+    active = _active_gateway(kube, gateways, nodes)
     installation = _installation(kube)
-    cluster_id = _cluster_id(active, installation, endpoints, where)
-    gateway_node = _node_of(active, nodes)
-    if gateway_node is None:
+    cluster_id = _cluster_id(active, installation, endpoints, clusters, where)
+    gateway_node = _node_of(active, nodes) if active else None
+    if active and gateway_node is None:
         raise TopologyError(
             f"{where}: the active Gateway {_name(active)} names no node of the cluster (nodes: {_names(nodes)})"
         )
@@ -66,23 +70,24 @@ def discover(kube: Lister, position: str, *, context: str, kubeconfig: str | Non
     )
 
 
-def _active_gateway(gateways: Sequence[Object], nodes: Sequence[Object], where: str) -> Object:
-    """The Gateway that says it is active. Of two (a failover under way), the one whose node still has the label."""
+def _active_gateway(kube: Lister, gateways: Sequence[Object], nodes: Sequence[Object]) -> Object:
+    """The Gateway that says it is active, {} when none does. Of two (a failover under way, an impostor) the one that holds the
+    lease, else one whose node has the label."""
     active = [g for g in gateways if g.get("status", {}).get("haStatus") == "active"]
     if len(active) > 1:
-        active = [g for g in active if (node := _node_of(g, nodes)) and _is_labelled(node)] or active
-    if active:
-        return active[0]
-    labelled = [n for n in nodes if _is_labelled(n)]
-    if not labelled:
-        raise TopologyError(
-            f"{where}: no gateway node; label one of {_names(nodes)} with {GATEWAY_LABEL}=true (subctl join does) and try again"
-        )
-    states = ", ".join(f"{_name(g)} is {g.get('status', {}).get('haStatus') or 'without status'}" for g in gateways)
-    raise TopologyError(
-        f"{where}: no gateway is active (labelled nodes: {_names(labelled)}; Gateways: {states or 'none'}); "
-        "look at the submariner-gateway pods of those nodes"
-    )
+        labelled = [g for g in active if (node := _node_of(g, nodes)) and _is_labelled(node)] or active
+        holder = _lease_holder(kube)
+        active = [g for g in active if holder and holder.startswith(f"{_name(g)}-")] or labelled
+    return active[0] if active else {}
+
+
+def _lease_holder(kube: Lister) -> str:
+    """`<OS hostname>-submariner-gateway`, or "" (submariner:pkg/gateway/gateway.go)."""
+    try:
+        leases = kube.list("leases.coordination.k8s.io", fields=f"metadata.name={GATEWAY_LEASE}")
+    except SubmarinerError:
+        return ""
+    return str(next(iter(leases), {}).get("spec", {}).get("holderIdentity") or "")
 
 
 def _installation(kube: Lister) -> Object:
@@ -93,13 +98,16 @@ def _installation(kube: Lister) -> Object:
         return {}
 
 
-def _cluster_id(active: Object, installation: Object, endpoints: Sequence[Object], where: str) -> str:
-    """Three objects say it; the gateway is the first to know."""
-    local = [e for e in endpoints if REMOTE_LABEL not in (e.get("metadata", {}).get("labels") or {})]
+def _cluster_id(
+    active: Object, installation: Object, endpoints: Sequence[Object], clusters: Sequence[Object], where: str
+) -> str:
+    """Four objects say it; the gateway is the first to know."""
+    local, own = ([i for i in found if not _is_remote(i)] for found in (endpoints, clusters))
     for said in (
         (active.get("status", {}).get("localEndpoint") or {}).get("cluster_id"),
         installation.get("spec", {}).get("clusterID"),
         local[0].get("spec", {}).get("cluster_id") if len(local) == 1 else None,
+        own[0].get("spec", {}).get("cluster_id") if len(own) == 1 else None,
     ):
         if said:
             return str(said)
@@ -118,7 +126,7 @@ def _node_of(gateway: Object, nodes: Sequence[Object]) -> Object | None:
     return next((n for n in nodes if _internal_ip(n) and _internal_ip(n) == endpoint.get("private_ip")), None)
 
 
-def _node(node: Object, position: str, gateway_node: Object) -> Node:
+def _node(node: Object, position: str, gateway_node: Object | None) -> Node:
     role = Role.PASSIVE if _is_labelled(node) else Role.NON_GATEWAY
     if node is gateway_node:
         role = Role.GATEWAY
@@ -129,6 +137,10 @@ def _internal_ip(node: Object) -> str:
     """The first IPv4 InternalIP: Submariner's data plane of these paths is IPv4."""
     addresses = node.get("status", {}).get("addresses") or []
     return next((a["address"] for a in addresses if a.get("type") == "InternalIP" and ":" not in a["address"]), "")
+
+
+def _is_remote(item: Object) -> bool:
+    return REMOTE_LABEL in (item.get("metadata", {}).get("labels") or {})
 
 
 def _is_labelled(node: Object) -> bool:

@@ -91,6 +91,19 @@ def test_globalnet_routes_no_pod_cidrs_but_has_a_status() -> None:
     assert place(PathCase.parse("gateway.gw.c1--gateway.gw.c2--status"), topology).source.name == "a"
 
 
+def test_without_an_active_gateway_the_status_is_asked_and_other_paths_of_it_are_not() -> None:
+    topology = Topology(
+        (cluster("c1", {"a": WORKER, "b": Role.PASSIVE}), cluster("c2", {"c": GW, "d": WORKER})), "test"
+    )
+    found = place(PathCase.parse("gateway.gw.c1--gateway.gw.c2--status"), topology)
+    assert (found.source.name, found.target.name) == ("b", "c")
+    assert place(PathCase.parse("pod.ngw.c1--pod.gw.c2--tcp"), topology).source.name == "a"
+    with pytest.raises(
+        RequirementUnmet, match=r"needs an active gateway node in c1; it has a \(non-gateway\), b \(passive"
+    ):
+        place(PathCase.parse("pod.gw.c1--pod.gw.c2--tcp"), topology)
+
+
 def test_ovn_kubernetes_has_no_vx_submariner() -> None:
     topology = Topology((cluster("c1", {"a": GW, "b": WORKER}, plugin="OVNKubernetes"),), "test")
     with pytest.raises(RequirementUnmet, match="OVN-Kubernetes, which does without"):

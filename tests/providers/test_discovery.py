@@ -147,25 +147,50 @@ def test_the_cluster_id_of_a_gateway_that_has_not_published_its_endpoint() -> No
     [
         (Objects(nodes=[]), r"c1 \(context north\): Submariner is not installed .* join the cluster with subctl join"),
         (
-            healthy(nodes=[node("n1", "1.1.1.1"), node("n2", "1.1.1.2")], gateways=[]),
-            r"c1 \(context north\): no gateway node; label one of n1, n2 with submariner.io/gateway=true",
-        ),
-        (
-            healthy(gateways=[gateway("gw", "passive")]),
-            r"no gateway is active \(labelled nodes: gw; Gateways: gw is passive\); look at the submariner-gateway pods",
-        ),
-        (healthy(gateways=[]), r"no gateway is active \(labelled nodes: gw; Gateways: none\)"),
-        (
             healthy(gateways=[gateway("gone", "active")]),
             r"active Gateway gone names no node of the cluster \(nodes: gw, w1, w2\)",
         ),
     ],
-    ids=["no-submariner", "no-label", "passive-only", "no-gateway-object", "gateway-of-no-node"],
+    ids=["no-submariner", "gateway-of-no-node"],
 )
 def test_what_is_not_fit_is_one_line(objects: Objects, said: str) -> None:
     with pytest.raises(TopologyError, match=said) as raised:
         find(objects)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        (healthy(gateways=[gateway("gw", "passive")]), {"gw": "passive", "w1": "non-gateway", "w2": "non-gateway"}),
+        (healthy(gateways=[]), {"gw": "passive", "w1": "non-gateway", "w2": "non-gateway"}),
+        (
+            healthy(nodes=[node("n1", "1.1.1.1"), node("n2", "1.1.1.2")], gateways=[]),
+            {"n1": "non-gateway", "n2": "non-gateway"},
+        ),
+    ],
+    ids=["passive-only", "no-gateway-object", "no-label"],
+)
+def test_without_an_active_gateway_no_node_has_its_role(objects: Objects, expected: dict[str, str]) -> None:
+    objects.resources["submariners"][0]["spec"] = {"clusterID": "north", "cableDriver": "libreswan"}
+    cluster = find(objects)
+    assert roles(cluster) == expected
+    assert (cluster.cluster_id, cluster.cable_driver) == ("north", "libreswan")
+
+
+def test_the_cluster_id_of_a_cluster_whose_gateway_is_gone() -> None:
+    remote = cluster_object("south")
+    remote["metadata"]["labels"] = {"submariner-io/clusterID": "south"}
+    assert find(healthy(gateways=[], clusters=[remote, cluster_object("north")])).cluster_id == "north"
+
+
+def test_of_two_labelled_ones_that_say_active_the_lease_holder_counts() -> None:
+    nodes = [node("gw1", "172.18.0.11", gateway=True), node("gw2", "172.18.0.12", gateway=True)]
+    objects = healthy(nodes=nodes, gateways=[gateway("gw1", "active"), gateway("gw2", "active")])
+    assert roles(find(objects)) == {"gw1": "gateway", "gw2": "passive"}
+    lease = {"metadata": {"name": "submariner-gateway-lock"}, "spec": {"holderIdentity": "gw2-submariner-gateway"}}
+    objects.resources["leases.coordination.k8s.io"] = [lease]
+    assert roles(find(objects)) == {"gw1": "passive", "gw2": "gateway"}
 
 
 def test_the_same_cluster_twice(monkeypatch: pytest.MonkeyPatch) -> None:
