@@ -14,7 +14,9 @@ from importlib import resources
 from types import TracebackType
 
 from pytest_submariner.errors import ProbeInconclusive, TransportError
-from pytest_submariner.nodestate.packets import PROTOCOLS, Packet, read_pcap
+from pytest_submariner.nodestate.packets import PROTOCOLS, Packet
+from pytest_submariner.nodestate.pcap import read_pcap
+from pytest_submariner.nodestate.selection import Selection
 from pytest_submariner.transport.node import NodeExec
 
 LINGER_S = 20
@@ -28,23 +30,25 @@ alive() { [ -n "$1" ] && [ "$(readlink "/proc/$1/cwd" 2>/dev/null)" = "$d" ]; }
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
 """
 
-# $1 folder, $2 seconds, $3 packets, $4 device, $5 protocol (0: all), $6 address (-: all), $7 port (0: all), rest:
-# filter of tcpdump
+# $1 folder, $2 seconds, $3 packets, $4 device, $5 bytes of each packet, $6 what is wanted, for the sniffer, rest: the same for
+# tcpdump
 _START = (
     _ALIVE
     + r"""
-d=$1 s=$2 n=$3 i=$4 pr=$5 a=$6 po=$7; shift 7
+d=$1 s=$2 n=$3 i=$4 k=$5 w=$6; shift 6
 umask 077
 mkdir "$d" && cd "$d" || exit 9
 d=$(pwd -P)
 if command -v tcpdump >/dev/null 2>&1; then
   # -Z: some builds give up root for a user who may not do this
-  set -- tcpdump -Z "$(id -un)" -i "$i" -n -U --immediate-mode -s 512 -c "$n" -w - "$@"
+  tool=tcpdump
+  set -- tcpdump -Z "$(id -un)" -i "$i" -n -U --immediate-mode -s "$k" -c "$n" -w - "$@"
 elif command -v python3 >/dev/null 2>&1; then
+  tool=python3
   cat > sniffer.py <<'END_OF_SNIFFER'
 @SNIFFER@
 END_OF_SNIFFER
-  set -- python3 sniffer.py "$i" "$n" "$pr" "$a" "$po"
+  set -- python3 sniffer.py "$i" "$n" "$k" "$w"
 else
   echo "neither tcpdump nor python3 is installed" >&2
   cd /; rmdir "$d"; exit 8
@@ -67,7 +71,7 @@ else (trap '' HUP; exec sh run.sh "$s" "$d" "$@") </dev/null >/dev/null 2>&1 &
 fi
 t=0
 while [ "$t" -lt 100 ]; do
-  if grep -q "listening on" err 2>/dev/null; then ip -o link show; exit 0; fi
+  if grep -q "listening on" err 2>/dev/null; then echo "tool $tool"; ip -o link show; exit 0; fi
   [ -e pid ] && ! alive "$(cat pid)" && break
   nap; t=$((t+1))
 done
@@ -96,6 +100,7 @@ cd /; rm -rf "$d"
 )
 _LINK = re.compile(r"(?P<index>\d+): (?P<name>[^:@\s]+)\S*:? .*?link/\S+(?: (?P<mac>[0-9a-f:]{17}))?")
 """A line of `ip -o link show`."""
+_DROPPED = re.compile(r"(\d+) packets? dropped by kernel")
 _NO_MAC = "00:00:00:00:00:00"
 """lo's: every frame of it would look outgoing."""
 
@@ -105,13 +110,15 @@ class Capture:
     reached.
 
     `protocol` is icmp, udp, tcp or esp, `address` an IPv4 address at either end, `port` a port at either end; what is
-    not given is not filtered. ::
+    not given is not filtered. `selection` instead of these takes the packets of traced paths. `snap`: bytes kept of each. ::
 
         with Capture(node, "vx-submariner", protocol="icmp") as capture:
             node.run(["ping", "-c", "1", "240.18.0.2"])
         sources = {p.source for p in capture if p.is_echo_request and p.direction == "out"}
 
-    CaptureFailed when it cannot start (no tool, no such device, no permission), with the node's words.
+    `tool` is what captures (tcpdump or python3); afterwards `complete` says whether nothing can be missing: the limit was
+    not reached, and the kernel dropped nothing. CaptureFailed when it cannot start (no tool, no such device, no
+    permission), with the node's words.
     """
 
     def __init__(
@@ -122,17 +129,29 @@ class Capture:
         protocol: str | None = None,
         address: str | None = None,
         port: int | None = None,
+        selection: Selection | None = None,
         packets: int = 200,
         seconds: int = 30,
+        snap: int = 512,
     ) -> None:
         numbers = {name: number for number, name in PROTOCOLS.items()}
         if protocol is not None and protocol not in numbers:
             raise ValueError(f"protocol {protocol!r}: allowed are {', '.join(numbers)}")
+        if selection is not None and (protocol or address or port):
+            raise ValueError("a selection already says which protocols, addresses and ports")
         self.device = device
         self.packets: tuple[Packet, ...] = ()
+        self.tool = ""
+        self.complete = False
         self._node = node
+        self._limit = packets
         self._folder = f"/tmp/submariner-capture-{secrets.token_hex(8)}"
-        words = [
+        given = [
+            *([f"protocol={numbers[protocol]}"] if protocol else []),
+            *([f"address={address}"] if address else []),
+            *([f"port={port}"] if port else []),
+        ]
+        filters = [
             *([protocol if protocol != "esp" else "ip proto 50"] if protocol else []),
             *([f"host {address}"] if address else []),
             *([f"port {port}"] if port else []),
@@ -142,10 +161,9 @@ class Capture:
             str(seconds),
             str(packets),
             device,
-            str(numbers[protocol] if protocol else 0),
-            address or "-",
-            str(port or 0),
-            *([" and ".join(words)] if words else []),
+            str(snap),
+            selection.words if selection else ";".join(given),
+            *([selection.expression] if selection else [" and ".join(filters)] if filters else []),
         ]
         self._mac: str | None = None
         self._devices: dict[int, str] = {}
@@ -177,7 +195,9 @@ class Capture:
             raise CaptureFailed(
                 f"{self._node.node.name}: no capture on {self.device}: {result.error_text.strip() or result!r}"
             )
-        for match in map(_LINK.match, result.text.splitlines()):
+        said, _, links = result.text.partition("\n")
+        self.tool = said.removeprefix("tool ")
+        for match in map(_LINK.match, links.splitlines()):
             if match is not None:
                 self._devices[int(match["index"])] = match["name"]
                 if match["name"] == self.device and match["mac"] != _NO_MAC:
@@ -200,6 +220,8 @@ class Capture:
         except ValueError as error:
             said = result.error_text.strip()
             raise ProbeInconclusive(f"{self._node.node.name}: capture on {self.device}: {error}; {said}") from None
+        dropped = _DROPPED.search(result.error_text)
+        self.complete = len(self.packets) < self._limit and dropped is not None and dropped[1] == "0"
         return self.packets
 
 

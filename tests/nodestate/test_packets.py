@@ -6,7 +6,8 @@ import struct
 
 import pytest
 
-from pytest_submariner.nodestate.packets import Packet, read_pcap
+from pytest_submariner.nodestate.packets import Packet
+from pytest_submariner.nodestate.pcap import read_pcap
 
 MAC_A, MAC_B = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
 
@@ -115,7 +116,8 @@ def test_tcp_ports_and_payload() -> None:
     segment = struct.pack(">HHIIBBHHH", 40000, 80, 1, 0, 5 << 4, 0x18, 0, 0, 0) + b"GET"
     (packet,) = read_pcap(pcap(1, ethernet(ip("10.8.1.5", "10.9.1.5", 6, segment))), "cni0")
     assert (packet.source_port, packet.destination_port, packet.payload) == (40000, 80, b"GET")
-    assert str(packet) == "cni0: tcp 10.8.1.5:40000 > 10.9.1.5:80"
+    assert (packet.tcp_sequence, packet.is_syn, packet.length) == (1, False, 43)
+    assert str(packet) == "cni0: tcp 10.8.1.5:40000 > 10.9.1.5:80 [P.]"
 
 
 def test_a_later_fragment_has_no_ports() -> None:
