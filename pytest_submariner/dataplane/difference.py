@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
 from pytest_submariner.dataplane import constants as c
-from pytest_submariner.model.nodestate import IpSet, NodeState, PacketFilter, PacketFilterRule, Route
+from pytest_submariner.dataplane.wording import describe
+from pytest_submariner.model.nodestate import IpSet, NodeState, PacketFilter, PacketFilterRule, Route, Rule
 
 OWN_DEVICES = frozenset({c.VX_SUBMARINER, c.VXLAN_TUNNEL})
 OWN_TABLES = frozenset({c.CABLE_TABLE, c.HOST_NETWORK_TABLE})
 OWN_SETS = frozenset({c.LOCAL_CIDRS_SET, c.REMOTE_CIDRS_SET})
+_CALICO = "cali-"
+_DECIDING = {
+    "nat": frozenset({"ACCEPT", "MASQUERADE", "SNAT", "NETMAP"}),
+    "filter": frozenset({"DROP", "REJECT"}),
+    "mangle": frozenset({"ACCEPT", "DROP"}),
+}
+"""Targets after which a packet is not seen by later rules of the hook."""
+STRICT, LOOSE, OFF = "1", "2", "0"
+"""Values of rp_filter (kernel: Documentation/networking/ip-sysctl.rst)."""
 T = TypeVar("T")
 
 
@@ -44,9 +54,10 @@ def differences(expected: NodeState, observed: NodeState) -> tuple[Difference, .
     """Every deviation of `observed` within what Submariner owns, missing elements first; empty when the node is as
     it should be.
 
-    Foreign elements (CNI, kube-proxy, kernel) are not looked at; `owned` says which those are. Rules are compared as
-    multisets per chain, since the order of Endpoint events decides their order, plus the position of the jumps that
-    must come first."""
+    Foreign elements (CNI, kube-proxy, kernel) are not looked at; `owned` says which those are. Packet-filter rules are
+    compared as multisets per chain, since the order of Endpoint events decides their order, plus the position of the
+    jumps that must come first. Policy rules and forwarding entries are sets: agents add them again after a restart. What is
+    healthy all the same is no difference: `_is_harmless`."""
     own = owned(observed, expected)
     found: list[Difference] = []
     for part in ("links", "addresses", "fdb", "routes", "rules"):
@@ -55,9 +66,10 @@ def differences(expected: NodeState, observed: NodeState) -> tuple[Difference, .
     found += _compare("packet_filters", _chains(expected.packet_filters), _chains(own.packet_filters), observed)
     found += _misplaced(observed.packet_filters)
     found += _compare("ipsets", _members(expected.ipsets), _members(own.ipsets), observed)
-    found += _compare("sysctls", _settings(expected.sysctls), _settings(own.sysctls), observed)
+    found += _compare("sysctls", _settings(expected.sysctls), _settings(own.sysctls, observed), observed)
     order = list(Kind)
-    return tuple(sorted(dict.fromkeys(found), key=lambda d: order.index(d.kind)))
+    told = (d for d in dict.fromkeys(found) if not _is_harmless(d, expected, observed))
+    return tuple(sorted(told, key=lambda d: order.index(d.kind)))
 
 
 def owned(state: NodeState, expected: NodeState) -> NodeState:
@@ -81,18 +93,6 @@ def owned(state: NodeState, expected: NodeState) -> NodeState:
     )
 
 
-def describe(element: object) -> str:
-    """One line for people: a rule as iptables-save prints it, anything else by its fields that are set."""
-    if isinstance(element, PacketFilterRule):
-        return f"{element.table}: -A {element.chain} {element.text}"
-    if isinstance(element, tuple):
-        return " ".join(str(part) for part in element)
-    if is_dataclass(element):
-        values = ((f.name, getattr(element, f.name)) for f in fields(element))
-        return " ".join(f"{name}={value}" for name, value in values if value not in (None, "", 0))
-    return str(element)
-
-
 def _keep(elements: tuple[T, ...] | None, is_wanted: Callable[[T], bool]) -> tuple[T, ...] | None:
     return None if elements is None else tuple(filter(is_wanted, elements))
 
@@ -104,8 +104,20 @@ def _compare(
         yield Difference(part, Kind.UNREAD, observed.unread.get(part, "not read"))
         return
     want, have = Counter(expected or ()), Counter(own)
+    if part in ("fdb", "rules"):
+        want, have = Counter(set(want)), Counter(set(have))
     yield from (Difference(part, Kind.MISSING, element) for element in (want - have))
     yield from (Difference(part, Kind.UNEXPECTED, element) for element in (have - want))
+
+
+def _is_harmless(difference: Difference, expected: NodeState, observed: NodeState) -> bool:
+    """A rule that leads to an empty table: a former gateway keeps rule 100
+    (submariner:pkg/routeagent_driver/handlers/kubeproxy/gw_transition.go)."""
+    element = difference.element
+    if difference.kind is not Kind.UNEXPECTED or not isinstance(element, Rule):
+        return False
+    is_used = any(route.table == element.table for route in observed.routes or ())
+    return not is_used and not any(route.table == element.table for route in expected.routes or ())
 
 
 def _is_own_route(route: Route) -> bool:
@@ -144,12 +156,23 @@ def _misplaced(filters: tuple[PacketFilter, ...] | None) -> Iterator[Difference]
         for table, chain, text, position in c.HOOKS:
             rules = state.chain(table, chain)
             jump = PacketFilterRule(table, chain, text)
-            if (
-                position is c.Position.FIRST
-                and jump in rules
-                and not all(map(_is_own_rule, rules[: rules.index(jump)]))
-            ):
-                yield Difference("packet_filters", Kind.MISPLACED, jump)
+            if position is c.Position.FIRST and jump in rules:
+                before = rules[: rules.index(jump)]
+                if any(_takes_packets(rule, state) for rule in before if not _is_own_rule(rule)):
+                    yield Difference("packet_filters", Kind.MISPLACED, jump)
+
+
+def _takes_packets(rule: PacketFilterRule, state: PacketFilter, depth: int = 8) -> bool:
+    """Whether a rule, or the chain it leads to, can decide about packets before Submariner's rules see them. An accept in a
+    chain of nat ends it as much as a rewrite does.
+
+    Calico always keeps its jump first; there, IPPools of the remote CIDRs keep it from rewriting."""
+    target = _target(rule)
+    if target.startswith(_CALICO):
+        return False
+    if target in _DECIDING.get(rule.table, ()):
+        return True
+    return depth > 0 and any(_takes_packets(inner, state, depth - 1) for inner in state.chain(rule.table, target))
 
 
 def _members(ipsets: tuple[IpSet, ...] | None) -> list[tuple[str, str]] | None:
@@ -161,5 +184,13 @@ def _members(ipsets: tuple[IpSet, ...] | None) -> list[tuple[str, str]] | None:
     ]
 
 
-def _settings(sysctls: dict[str, str] | None) -> list[tuple[str, str, str]] | None:
-    return None if sysctls is None else [(key, "=", value) for key, value in sysctls.items()]
+def _settings(sysctls: dict[str, str] | None, observed: NodeState | None = None) -> list[tuple[str, str, str]] | None:
+    """Of an observed node, rp_filter 0 counts as the 2 that agents write, unless `all` makes it strict: the kernel takes
+    the greater of both, and no packet is dropped by either."""
+    if sysctls is None:
+        return None
+    is_strict = ((observed.sysctls if observed else None) or {}).get("net.ipv4.conf.all.rp_filter") == STRICT
+    return [
+        (key, "=", LOOSE if observed and not is_strict and key.endswith(".rp_filter") and value == OFF else value)
+        for key, value in sysctls.items()
+    ]
