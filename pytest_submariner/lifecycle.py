@@ -185,6 +185,8 @@ def finish(session: pytest.Session) -> None:
     ours = config.stash.get(SESSION, None)
     if ours is None or ours.settings.plan or config.option.collectonly or session.exitstatus not in _REPORTED:
         return
+    if not xdist.is_worker(config) and session.exitstatus != pytest.ExitCode.INTERRUPTED:
+        ours.diagnosing.finish()
     ours.recorder.finish()
     if xdist.is_worker(config):
         xdist.hand_in(config, ours)

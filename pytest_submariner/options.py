@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Option:
-    """One line of the table. `allowed` and `unavailable` are words; an unavailable one is refused as such, never ignored."""
+    """One line of the table. `allowed` are words; any other is refused."""
 
     name: str
     help: str
@@ -39,11 +39,9 @@ class Option:
     metavar: str | None = None
     default: str | float | bool | None = None
     allowed: tuple[str, ...] = ()
-    unavailable: tuple[str, ...] = ()
     repeatable: bool = False
     at_least: int = 1
     at_most: float | None = None
-    served: bool = True
 
     @property
     def flag(self) -> str:
@@ -152,10 +150,9 @@ _TABLE = (
     Option("rate", "Start at most N probes per second, all sources together", kind=Kind.COUNT, metavar="N"),
     Option(
         "diagnose",
-        "When to look for causes: auto is after failures",
+        "When to look for causes: auto is after failures, always also when every path works",
         default="auto",
         allowed=("auto", "always", "never"),
-        unavailable=("always",),
         metavar="WHEN",
     ),
     Option(
@@ -235,9 +232,8 @@ def register(parser: pytest.Parser) -> None:
         "submariner (each is also an ini key submariner_* and a variable PYTEST_SUBMARINER_*; option > environment > ini)",
     )
     for option in OPTIONS.values():
-        text = option.help if option.served else f"{option.help} (not available in this version)"
-        words = tuple(w for w in option.allowed if w not in option.unavailable)
-        ini_help = f"{text}; {', '.join(words)}" if words else text
+        text = option.help
+        ini_help = f"{text}; {', '.join(option.allowed)}" if option.allowed else text
         if option.kind is Kind.FLAG:
             group.addoption(option.flag, dest=option.dest, action="store_true", default=None, help=text)
         else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from pytest_submariner.diagnosing import Diagnosing
 from pytest_submariner.errors import RequirementUnmet, SubmarinerError, TopologyError
 from pytest_submariner.grouping import Groups
 from pytest_submariner.model.path import PathCase
@@ -55,6 +56,7 @@ class Session:
         """Paths of the items that will run, by id: what one conversation with the probes may ask at once."""
         self.groups = Groups(self)
         """Items that stand for many paths, which are known once the clusters are."""
+        self.diagnosing = Diagnosing(self)
         self.asked = False
         """Whether any selected item measures paths."""
         self.answers = 0
@@ -81,7 +83,8 @@ class Session:
             raise self._failure.with_traceback(None)  # or it grows with every item
         if self._world is None:
             try:
-                self._world = self.exchange.world(self._find) if is_worker(self.config) else self._find()
+                shared = is_worker(self.config) or (is_controller(self.config) and self.exchange.is_used)
+                self._world = self.exchange.world(self._find) if shared else self._find()
             except SubmarinerError as error:
                 self._failure = error
                 raise
@@ -178,7 +181,7 @@ class Session:
         for position in (case.source.cluster, case.target.cluster):
             self.cluster(position)
         if fresh or case.id not in self._measured:
-            self._ask([case] if fresh else self._batch(case))
+            self._ask([case] if fresh else self._batch(case), fresh=fresh)
         return self._measured[case.id]
 
     def measure_group(self, group: PathGroup) -> list[PathResult]:
@@ -237,7 +240,8 @@ class Session:
             if case.id not in self._measured and case.id not in named and _within(case, positions)
         ]
 
-    def _ask(self, cases: Sequence[PathCase]) -> None:
+    def _ask(self, cases: Sequence[PathCase], *, fresh: bool = False) -> None:
+        """Measure. What is asked afresh belongs to a test that changes something on purpose: there is nothing to explain."""
         started = time.monotonic()
         results = self.prober.measure(cases)
         for note in getattr(self.prober, "notes", ()):  # a plugin's prober need not have any
@@ -245,6 +249,8 @@ class Session:
         self.recorder.add_timing("probe_s", time.monotonic() - started)
         self._measured.update(results)
         self.answers += sum(1 for result in results.values() if result.verdict not in NOT_MEASURED)
+        if not fresh:
+            self.diagnosing.take(results, now=not is_worker(self.config))
 
 
 def _within(case: PathCase, positions: Collection[str]) -> bool:

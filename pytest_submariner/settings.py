@@ -174,8 +174,6 @@ def _read_one(option: Option, raw: Any, source: str, base: Path) -> Any:
             value = _find_program(value, base)
     if option.kind is Kind.OUTPUT_FILE and value.is_dir():
         raise refuse(option, value, source, "is a folder; name a file")
-    if not option.served and value:
-        raise refuse(option, raw, source, "is not available in this version; leave it out")
     return value
 
 
@@ -228,11 +226,10 @@ def _read_text(option: Option, raw: Any, source: str) -> str:
     word = str(raw).strip()
     if not word:
         raise refuse(option, raw, source, "is empty")
-    allowed = tuple(w for w in option.allowed if w not in option.unavailable)
-    if word in option.unavailable:
-        raise refuse(option, raw, source, f"is not available in this version; allowed are {', '.join(allowed)}")
-    if allowed and word not in allowed:
-        raise refuse(option, raw, source, f"is not known; allowed are {', '.join(allowed)}{nearest(word, allowed)}")
+    if option.allowed and word not in option.allowed:
+        raise refuse(
+            option, raw, source, f"is not known; allowed are {', '.join(option.allowed)}{nearest(word, option.allowed)}"
+        )
     return word
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from pytest_submariner.dataplane.constants import BROKER_NAMESPACE
 from pytest_submariner.dataplane.difference import Difference, Kind, differences
 from pytest_submariner.dataplane.expected import expected_state
+from pytest_submariner.dataplane.facts import cluster_view, node_facts
 from pytest_submariner.dataplane.view import ClusterView, NodeFacts
+from pytest_submariner.diagnose.clusterobjects import ClusterObjects, Object
 from pytest_submariner.errors import TopologyError
 from pytest_submariner.model.nodestate import Address, Link, NodeState, PacketFilterRule, Route
-from pytest_submariner.model.topology import Cluster, Node
+from pytest_submariner.model.topology import Cluster, Node, Topology
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,58 @@ class NodeSight:
             return None
         return _packets(self.after, rule) - _packets(self.before, rule)
 
+    def policy_rise(self, table: str, chain: str) -> int | None:
+        """By how many packets a built-in chain's policy counted while probes ran, both backends together; None when not read."""
+        if self.after is None:
+            return None
+        counts = [
+            sum(filters.policy_packets.get((table, chain), 0) for filters in state.packet_filters or ())
+            for state in (self.before, self.after)
+        ]
+        return counts[1] - counts[0]
+
 
 def _packets(state: NodeState, wanted: PacketFilterRule) -> int:
     return sum(rule.packets or 0 for filters in state.packet_filters or () for rule in filters.rules if rule == wanted)
+
+
+def sights(
+    topology: Topology,
+    before: Mapping[Node, NodeState],
+    objects: Mapping[str, ClusterObjects],
+    after: Mapping[Node, NodeState] | None = None,
+) -> dict[tuple[str, str], NodeSight]:
+    """By (position, node name), for the nodes whose state was read."""
+    found: dict[tuple[str, str], NodeSight] = {}
+    for node, state in before.items():
+        cluster = topology.cluster(node.cluster)
+        view, facts = _model(node, cluster, state, objects.get(node.cluster))
+        found[node.cluster, node.name] = NodeSight(node, cluster, state, (after or {}).get(node), facts, view)
+    return found
+
+
+def _model(
+    node: Node, cluster: Cluster, state: NodeState, objects: ClusterObjects | None
+) -> tuple[ClusterView | None, NodeFacts | None]:
+    """What the model is computed from; None for what objects and state do not give."""
+    if objects is None or not objects.knows("endpoints", "clusters", "nodes"):
+        return None, None
+    try:
+        view = cluster_view(
+            cluster.cluster_id,
+            endpoints=_in_force(objects["endpoints"]),
+            clusters=_in_force(objects["clusters"]),
+            nodes=objects["nodes"],
+            gateways=objects["gateways"],
+        )
+        named = (n for n in objects["nodes"] if (n.get("metadata") or {}).get("name") == node.name)
+        annotations = ((next(named, {}).get("metadata") or {}).get("annotations")) or {}
+        facts = node_facts(node, state, cluster.pod_cidrs, remotes=view.remotes, annotations=annotations)
+    except TopologyError:
+        return None, None
+    return view, facts
+
+
+def _in_force(objects: Iterable[Object]) -> list[Object]:
+    """Without the broker's own copies, which a cluster that is the broker holds too."""
+    return [found for found in objects if (found.get("metadata") or {}).get("namespace") != BROKER_NAMESPACE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -110,6 +111,13 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("node", metavar="NODE", help="A node's name")
     logs.add_argument("part", nargs="?", default="route-agent", choices=LOG_PARTS, help="Default: %(default)s")
     logs.set_defaults(command=_logs)
+
+    diagnose = commands.add_parser(
+        "diagnose", help="Name the cause of what fails, as submariner-diagnose does on any cluster"
+    )
+    _name(diagnose)
+    diagnose.add_argument("options", nargs="*", metavar="OPTION", help="Options of submariner-diagnose, after --")
+    diagnose.set_defaults(command=_diagnose)
 
     _add_fault_commands(commands)
     return parser
@@ -222,6 +230,15 @@ def _logs(arguments: argparse.Namespace) -> int:
     state = LabState.find(arguments.name)
     answer = ask(state.control, {"op": "logs", "node": arguments.node, "part": arguments.part}, [1])
     return int(answer["exit"])
+
+
+def _diagnose(arguments: argparse.Namespace) -> int:
+    """In a process of its own, with no more than anybody has: the kubeconfig and the ssh_config."""
+    lab = LabState.find(arguments.name).describe()
+    contexts = [word for context in lab["contexts"] for word in ("--context", context)]
+    given = [f"--kubeconfig={lab['kubeconfig']}", f"--ssh-config={lab['ssh_config']}", *contexts]
+    command = [sys.executable, "-m", "pytest_submariner.diagnose_cli", *given, *arguments.options]
+    return subprocess.run(command, check=False).returncode
 
 
 def _faults(arguments: argparse.Namespace) -> int:

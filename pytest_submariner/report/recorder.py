@@ -97,7 +97,8 @@ class Recorder:
 
     @property
     def findings(self) -> list[Finding]:
-        return [self._findings[key] for key in sorted(self._findings)]
+        """In the order they were found: what explains most first, cause before effect."""
+        return list(self._findings.values())
 
     @property
     def figures(self) -> list[Figure]:

@@ -125,8 +125,8 @@ def test_lists_in_the_environment_are_separated_by_commas(
             "--submariner-subctl: 'no-such-subctl' (from option) cannot be used: it is not in PATH*./no-such-subctl*",
         ),
         (
-            ["--submariner-diagnose=always"],
-            "*'always' (from option) is not available in this version; allowed are auto, never",
+            ["--submariner-diagnose=sometimes"],
+            "*'sometimes' (from option) is not known; allowed are auto, always, never*",
         ),
         (["--submariner-results=."], "--submariner-results: * (from option) is a folder; name a file"),
         (

@@ -1,0 +1,67 @@
+"""A sysdump: one archive with what a diagnosis saw and said, to be read by people and diagnosed again elsewhere."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from pytest_submariner.diagnose.diagnosis import Diagnosed, conclude
+from pytest_submariner.diagnose.record import RecordUnreadable, from_dict, to_dict
+from pytest_submariner.errors import SubmarinerError
+
+RECORD: Final = "observation.json"
+LARGEST: Final = 500_000_000
+"""Bytes of a record when unpacked; a sysdump of 100 nodes has a tenth of that."""
+
+
+class SysdumpUnreadable(SubmarinerError):
+    """A file that is no sysdump, or a damaged one; the message names it."""
+
+
+def write(file: Path, diagnosed: Diagnosed) -> None:
+    """The archive (.tar.gz), complete or not at all. OSError as it comes."""
+    parts = {RECORD: json.dumps(to_dict(diagnosed.observation), indent=1).encode()}
+    parts["findings.json"] = json.dumps([finding.to_dict() for finding in diagnosed.findings], indent=1).encode()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as unfinished:
+        try:
+            with tarfile.open(fileobj=unfinished, mode="w:gz") as archive:
+                for name, content in parts.items():
+                    entry = tarfile.TarInfo(f"submariner-sysdump/{name}")
+                    entry.size, entry.mtime = len(content), int(time.time())
+                    archive.addfile(entry, io.BytesIO(content))
+            unfinished.flush()
+            os.replace(unfinished.name, file)
+        except BaseException:
+            os.unlink(unfinished.name)
+            raise
+
+
+def read(file: Path) -> Diagnosed:
+    """The observation in the archive, diagnosed now. SysdumpUnreadable says what is wrong with the file; OSError as it comes."""
+    try:
+        with tarfile.open(file, "r:*") as archive:
+            entry = next((e for e in archive if e.isfile() and Path(e.name).name == RECORD), None)
+            if entry is None:
+                raise SysdumpUnreadable(
+                    f"{file}: holds no {RECORD}; give an archive that --save-sysdump or a run wrote"
+                )
+            if entry.size > LARGEST:
+                raise SysdumpUnreadable(f"{file}: {RECORD} has {entry.size} bytes; at most {LARGEST} are read")
+            content = archive.extractfile(entry)
+            data = json.loads(content.read()) if content is not None else None
+        if not isinstance(data, dict):
+            raise SysdumpUnreadable(f"{file}: {RECORD} is no JSON object")
+        seen = from_dict(data)
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise SysdumpUnreadable(f"{file}: is no sysdump ({error})") from None
+    except RecordUnreadable as error:
+        raise SysdumpUnreadable(f"{file}: {error}") from None
+    return Diagnosed(conclude(seen), seen, 0.0)
