@@ -13,6 +13,8 @@ from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.trace import Trace
 from pytest_submariner.model.finding import Evidence, EvidenceKind, Finding
+from pytest_submariner.model.path import Kind
+from pytest_submariner.model.topology import Role
 
 _NAMED = 3
 
@@ -38,7 +40,7 @@ def findings(seen: Observation, causes: Iterable[Cause]) -> tuple[Finding, ...]:
 
 def judge(seen: Observation, causes: Iterable[Cause]) -> tuple[Verdict, ...]:
     stood = [
-        Verdict(cause, suspicion, seen.failing_in(suspicion.explains))
+        Verdict(cause, suspicion, _explained(seen, suspicion))
         for cause in causes
         for suspicion in cause.rule(seen)
         if not (suspicion.refuted_by is not None and seen.working_in(suspicion.refuted_by))
@@ -46,6 +48,23 @@ def judge(seen: Observation, causes: Iterable[Cause]) -> tuple[Verdict, ...]:
     stood = [verdict for verdict in stood if verdict.explained or verdict.suspicion.latent]
     stood.sort(key=lambda v: (not v.explained, v.cause.rank, -len(v.explained)))
     return tuple(verdict for verdict in stood if not any(_takes(other, verdict) for other in stood))
+
+
+def _explained(seen: Observation, suspicion: Suspicion) -> tuple[Flow, ...]:
+    """The failing flows in the scope, and the gateway status that follows from them: it is told by a ping from the host network of
+    one gateway to the CNI address of the other (submariner:pkg/pinger)."""
+    found = seen.failing_in(suspicion.explains)
+    status = (flow for flow in seen.failing if flow.is_status and flow not in found)
+    return (*found, *(flow for flow in status if _follows(flow, found, suspicion)))
+
+
+def _follows(status: Flow, found: Sequence[Flow], suspicion: Suspicion) -> bool:
+    ends = {status.source.cluster, status.target.cluster}
+    between = [flow for flow in found if flow.crosses and {flow.source.cluster, flow.target.cluster} == ends]
+    at_gateways = [flow for flow in between if {flow.source.role, flow.target.role} == {Role.GATEWAY}]
+    if any(flow.case.source.kind is Kind.HOSTPOD for flow in at_gateways):
+        return True
+    return bool(between) and suspicion.node.role is Role.GATEWAY and len(at_gateways) > 0
 
 
 def _takes(other: Verdict, verdict: Verdict) -> bool:
