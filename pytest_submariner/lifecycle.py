@@ -117,6 +117,8 @@ def select(session: pytest.Session) -> None:
     # pytest ends a run with five full garbage collections. What is there now stays until then anyway: a tenth of a second saved.
     gc.freeze()
     if xdist.is_worker(session.config):
+        if xdist.worker_id(session.config) == "gw0":  # the controller collects nothing, so one of them speaks for all
+            _announce(ours)
         return
     check_inputs(ours.settings)
     if (why := items.unreachable(ours)) is not None:
@@ -125,6 +127,14 @@ def select(session: pytest.Session) -> None:
         from pytest_submariner.providers.lab import check
 
         check(ours.settings, ours.settings.lab)
+    _announce(ours)
+
+
+def _announce(ours: Session) -> None:
+    if ours.asked and not (ours.settings.plan or ours.config.option.collectonly):
+        from pytest_submariner import reports
+
+        reports.announce(ours.settings)
 
 
 def plan_instead(session: pytest.Session) -> bool | None:

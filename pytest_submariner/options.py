@@ -175,6 +175,13 @@ _TABLE = (
         metavar="FILE",
     ),
     Option(
+        "overview",
+        "Write the overview page to this file, when paths were asked (default: index.html beside the results; there it never "
+        "replaces a page of anybody else's)",
+        kind=Kind.OUTPUT_FILE,
+        metavar="FILE",
+    ),
+    Option(
         "timeout", "Seconds one attempt on a path may take (default: 5)", kind=Kind.SECONDS, default=5.0, metavar="S"
     ),
     Option(

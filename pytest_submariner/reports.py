@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,13 @@ def write(config: pytest.Config, recorder: Recorder, settings: Settings, stock: 
 
     write_results(recorder, settings.results)
     written.append(("results", str(settings.results)))
+    from pytest_submariner.report.overview.place import may_replace
+
+    if may_replace(settings.overview_page, named=settings.overview is not None):
+        from pytest_submariner.report.overview.page import write_overview
+
+        write_overview(recorder, settings.overview_page, settings.given())
+        written.append(("overview", str(settings.overview_page)))
     if file := config.getoption("xmlpath", None):
         from pytest_submariner.report.junit import add_suite_properties
 
@@ -39,3 +47,13 @@ def write(config: pytest.Config, recorder: Recorder, settings: Settings, stock: 
         finish(Path(folder), recorder)
         written.append(("allure", str(folder)))
     return written
+
+
+def announce(settings: Settings) -> None:
+    """Ahead of the first question: no page of an earlier run shall be taken for this one's. A file that cannot be written is
+    told at the end."""
+    from pytest_submariner.report.overview.place import may_replace, write_unfinished
+
+    with suppress(OSError):
+        if may_replace(settings.overview_page, named=settings.overview is not None):
+            write_unfinished(settings.overview_page)

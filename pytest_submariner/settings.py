@@ -41,6 +41,7 @@ class Settings:
     subctl: Path | None
     subctl_junit: Path | None
     results: Path
+    overview: Path | None
     timeout: float
     performance: bool
     performance_time: float
@@ -59,6 +60,10 @@ class Settings:
         named = max(len(self.context), len(self.kubeconfig))
         count = named if self.provider == "kubeconfig" else self.clusters or 2
         return tuple(f"c{i}" for i in range(1, max(count, 1) + 1))
+
+    @property
+    def overview_page(self) -> Path:
+        return self.overview or self.results.with_name("index.html")
 
     @property
     def owns_lab(self) -> bool:
@@ -80,10 +85,12 @@ class Settings:
 
     def describe(self) -> str:
         """One line for the header: `submariner: provider=lab (default), timeout=10 (from option)`."""
+        return "submariner: " + ", ".join(f"{name}={value} ({source})" for name, value, source in self.given())
+
+    def given(self) -> list[tuple[str, str, str]]:
+        """(name, value, `default` or `from SOURCE`): the provider, then what somebody gave."""
         shown = ["provider", *(name for name in OPTIONS if name != "provider" and name in self.sources)]
-        return "submariner: " + ", ".join(
-            f"{name.replace('_', '-')}={_show(getattr(self, name))} ({self._from(name)})" for name in shown
-        )
+        return [(name.replace("_", "-"), _show(getattr(self, name)), self._from(name)) for name in shown]
 
     def _from(self, name: str) -> str:
         source = self.sources.get(name)
@@ -123,7 +130,7 @@ def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
 
 def _default(option: Option, base: Path) -> Any:
     """Files are named from the folder pytest was called in."""
-    return base / str(option.default) if option.kind is Kind.OUTPUT_FILE else option.default
+    return base / str(option.default) if option.kind is Kind.OUTPUT_FILE and option.default else option.default
 
 
 def _raw(option: Option, config: pytest.Config, environ: Mapping[str, str]) -> tuple[Any, str | None, Path]:
@@ -276,6 +283,10 @@ def _refuse_contradictions(s: Settings) -> None:
         )
     if s.clusters is not None and s.provider != "lab":
         raise _contradiction(s, "clusters", "provider", "only a lab has as many clusters as one likes")
+    if s.overview_page == s.results:
+        raise refuse(
+            OPTIONS["results"], s.results, s.source("results"), "is where the overview goes; name another file"
+        )
     if s.plan and s.cleanup:
         raise _contradiction(s, "plan", "cleanup", "one touches nothing, the other removes; give one of them")
 

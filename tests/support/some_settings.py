@@ -26,6 +26,7 @@ _DEFAULTS = Settings(
     subctl=None,
     subctl_junit=None,
     results=Path("results.json"),
+    overview=None,
     timeout=5,
     performance=False,
     performance_time=1.0,
