@@ -154,9 +154,18 @@ class KubeClient:
         )
 
     def converse(
-        self, namespace: str, pod: str, container: str | None, argv: Sequence[str], *, first_line: bytes, timeout: float
+        self,
+        namespace: str,
+        pod: str,
+        container: str | None,
+        argv: Sequence[str],
+        *,
+        first_line: bytes,
+        timeout: float,
+        patience: float | None = None,
     ) -> Iterator[bytes]:
-        """Start `argv`, write `first_line` to it and give its stdout lines (without newline) as they come.
+        """Start `argv`, write `first_line` to it and give its stdout lines (without newline) as they come. The last must have come
+        after `timeout` seconds, the first after `patience`.
 
         stdin stays open until the conversation ends, so a program that waits for its end notices when we are gone.
         After the last line: TransportError when the command failed. Before: ExecTimeout, ExitStatusLost when the
@@ -165,7 +174,8 @@ class KubeClient:
         from pytest_submariner.kube.call import Container
         from pytest_submariner.kube.exec import converse
 
-        return converse(self.access, Container(namespace, pod, container), argv, first_line=first_line, timeout=timeout)
+        target = Container(namespace, pod, container)
+        return converse(self.access, target, argv, first_line=first_line, timeout=timeout, patience=patience)
 
     def close(self) -> None:
         """Drop idle connections; the client can still be used afterwards."""

@@ -38,19 +38,30 @@ def execute(
 
 
 def converse(
-    access: Access, target: Container, argv: Sequence[str], *, first_line: bytes, timeout: float
+    access: Access,
+    target: Container,
+    argv: Sequence[str],
+    *,
+    first_line: bytes,
+    timeout: float,
+    patience: float | None = None,
 ) -> Iterator[bytes]:
     """See KubeClient.converse."""
-    end = time.monotonic() + timeout
+    started = time.monotonic()
+    end = started + timeout
     envelope = Envelope(tuple(argv), timeout, is_open=True)
-    call = Call(access, target, envelope.argv, stdin=True, end=end)
+    call = Call(
+        access, target, envelope.argv, stdin=True, end=end if patience is None else min(end, started + patience)
+    )
     with call:
         call.socket.send(0, first_line if first_line.endswith(b"\n") else first_line + b"\n")
         taken = 0
         while not call.has_ended(envelope):
             if not call.step():
+                missing = "end" if call.end == end else "say anything"
                 raise ExecTimeout(
-                    f"{call.who}: `{argv[0]}` did not end within {timeout:.0f} s", bytes(call.stdout[taken:])
+                    f"{call.who}: `{argv[0]}` did not {missing} within {call.end - started:.0f} s",
+                    bytes(call.stdout[taken:]),
                 )
             while (newline := call.stdout.find(b"\n", taken)) >= 0:
                 rest = bytes(call.stdout[taken : taken + len(envelope.trailer)])
@@ -58,6 +69,7 @@ def converse(
                     break  # the trailer, or an empty line that may turn out to begin it
                 line = bytes(call.stdout[taken:newline])
                 taken = newline + 1
+                call.end = end
                 yield line
     call.check_started()
     letter = envelope.open(bytes(call.stdout), bytes(call.stderr), call.who)

@@ -2,7 +2,7 @@
 
 It travels in an environment variable of the pod (`pods.py`) and runs as `python3 -u -c "$SUBMARINER_PROBE_AGENT" MODE`:
 
-    listen PORT                          answer TCP and UDP on PORT until SIGTERM
+    listen PORT                          answer TCP and UDP on PORT until SIGTERM, and hold conversations by named pipes
     connect                              read one JSON line from stdin, run all its probes, stream a JSON line for each
     ask PROTOCOL ADDRESS [PORT [SIZE]]   one probe by hand; exit status 0 when it was answered, 1 when not, 2 for bad arguments
 
@@ -24,6 +24,10 @@ and writes a line of greeting, one for each probe as it ends, and a trailer whic
 Outcomes: `answered`; `refused` (RST, or ICMP port unreachable); `timeout` (no sign of life); `unreachable` (an ICMP
 error, or no route); `stalled` (handshake done, then silence); `reset` (handshake done, then closed); `mismatch` (not
 the listener's answer to what was sent); `unable` (this pod could not ask).
+
+A listener holds the same conversation without another Python being started, which costs more than the probes of a source: in the
+first of ROOMS that can be written, `submariner-probe-PORT-NAME/ask` is a named pipe that takes a word per line, and for each word W
+the request is in the file `W.request` beside it, and the answer goes into the named pipe `W.answer`; both are removed then.
 
 A frame, both ways: 4 bytes `SMP1`, 4 bytes length of the rest (big endian), the rest. The listener's rest is a JSON
 report, padded with blanks to the length it received: {"name": its own, "seen": peer address, "port": peer port,
@@ -60,6 +64,7 @@ SLOWEST = 65536  # bytes per second; data that trickles slower than this has sta
 SETTLE_PAUSE_S = 0.2
 ATTEMPT_PAUSE_S = 0.25
 SERVE_TIMEOUT_S = 30.0
+ROOMS = ("/dev/shm", "/tmp", "/run")
 IP_RECVERR = 11  # linux/in.h; not in Python's socket module
 IP_PKTINFO = 8  # linux/in.h; in Python's socket module from 3.14
 IP_MTU_DISCOVER, IP_PMTUDISC_PROBE = 10, 3  # linux/in.h; sets DF, and asks again what the kernel thinks it knows
@@ -83,10 +88,11 @@ class StalledError(Exception):
 
 
 class Output:
-    """Lines of JSON on stdout, counted and hashed, from any thread."""
+    """Lines of JSON on a stream, counted and hashed, from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: Any) -> None:
         self.answers = 0
+        self._stream = stream
         self._digest = hashlib.sha256()
         self._lock = threading.Lock()
 
@@ -102,10 +108,9 @@ class Output:
             trailer = {"nonce": nonce, "answers": self.answers, "digest": self._digest.hexdigest()}
             self._write(json.dumps({"trailer": trailer}, separators=(",", ":")).encode() + b"\n")
 
-    @staticmethod
-    def _write(line: bytes) -> None:
-        sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
+    def _write(self, line: bytes) -> None:
+        self._stream.write(line)
+        self._stream.flush()
 
 
 # The listener
@@ -158,25 +163,82 @@ def serve_udp(listener: socket.socket) -> None:
 
 
 def listen(port: int) -> int:
-    """Blocks until SIGTERM. PID 1 of a pod has no default signal handlers, so this one is needed for a quick end."""
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    """Blocks until SIGTERM. It is waited for, not handled: between two system calls of a busy thread a handler would come too late.
+    PID 1 of a pod has no default handlers, and the kernel drops what it does not handle."""
+    room = open_room(f"submariner-probe-{port}-{os.environ.get('SUBMARINER_PROBE_NAME', '')}")
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         tcp = socket.create_server(("0.0.0.0", port), backlog=512)
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         udp.bind(("0.0.0.0", port))
     except OSError as error:
         return give_up(f"cannot listen on port {port}: {explain(error)}")
-    threading.Thread(target=serve_udp, args=(udp,), daemon=True).start()
+    for serve, argument in ((serve_tcp, tcp), (serve_udp, udp), (serve_requests, room)):
+        threading.Thread(target=serve, args=(argument,), daemon=True).start()
     sys.stdout.write(f"listening on TCP and UDP port {port}\n")
     sys.stdout.flush()
-    serve_tcp(tcp)
+    signal.sigwait({signal.SIGTERM})
+    leave(room)
     return 0
+
+
+def open_room(name: str) -> str:
+    """A folder of that name with the pipe `ask` in it; empty where nothing can be written: then each conversation is a `connect`."""
+    for folder in ROOMS:
+        room = f"{folder}/{name}"
+        try:
+            os.makedirs(room, 0o700, exist_ok=True)
+            for left in os.listdir(room):
+                os.unlink(f"{room}/{left}")
+            os.mkfifo(f"{room}/ask", 0o600)
+        except OSError:
+            continue
+        return room
+    return ""
+
+
+def leave(room: str) -> None:
+    try:
+        for name in os.listdir(room) if room else ():
+            os.unlink(f"{room}/{name}")
+        if room:
+            os.rmdir(room)
+    finally:
+        os._exit(0)
+
+
+def serve_requests(room: str) -> None:
+    """One thread for each conversation; none without a room. Opened for both ways, the pipe has no end, and no writer has to wait."""
+    if not room:
+        return
+    with open(os.open(f"{room}/ask", os.O_RDWR), encoding="ascii", errors="replace") as words:
+        for line in words:
+            word = line.strip()
+            if word.isdigit():
+                threading.Thread(target=serve_request, args=(f"{room}/{word}",), daemon=True).start()
+
+
+def serve_request(place: str) -> None:
+    """Opening the answer waits for its reader; when that one goes, so does the conversation."""
+    try:
+        with open(f"{place}.request", encoding="utf-8") as file:
+            request = file.readline()
+        with open(f"{place}.answer", "wb") as answer:
+            for suffix in ("request", "answer"):
+                os.unlink(f"{place}.{suffix}")
+            try:
+                converse(request, answer)
+            except ValueError as error:
+                answer.write(f"{error}\n".encode())
+    except OSError as error:
+        sys.stderr.write(f"a conversation ended early: {explain(error)}\n")
 
 
 def give_up(message: str) -> int:
     sys.stderr.write(message + "\n")
     try:
-        with open("/dev/termination-log", "w") as log:  # noqa: PTH123 - pathlib would cost start-up time
+        with open("/dev/termination-log", "w") as log:
             log.write(message)
     except OSError:
         pass
@@ -480,7 +542,7 @@ def own_addresses() -> list[str]:
     found = set()
     address = ""
     try:
-        with open("/proc/net/fib_trie") as trie:  # noqa: PTH123 - pathlib would cost start-up time
+        with open("/proc/net/fib_trie") as trie:
             for line in trie:
                 words = line.split()
                 if words[:1] == ["|--"]:
@@ -509,7 +571,7 @@ def device_mtus() -> dict[str, int]:
 def underlay_mtu() -> int | None:
     """MTU of the device with the default route, which is where Submariner's VXLAN devices take theirs from."""
     try:
-        with open("/proc/net/route") as routes:  # noqa: PTH123 - pathlib would cost start-up time
+        with open("/proc/net/route") as routes:
             for line in routes:
                 words = line.split()
                 if len(words) > 7 and words[1] == words[7] == "00000000":
@@ -531,9 +593,21 @@ def hello() -> Fields:
 
 
 def connect() -> int:
-    """The conversation. A few threads walk the probes: more would only queue inside the probes' own time-outs."""
     try:
-        request = json.loads(sys.stdin.readline())
+        converse(sys.stdin.readline(), sys.stdout.buffer)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def converse(line: str, stream: Any) -> None:
+    """The conversation. A few threads walk the probes: more would only queue inside the probes' own time-outs.
+
+    ValueError when `line` is not a request. When nobody reads the stream any more, OSError: what was not asked is not asked then.
+    """
+    try:
+        request = json.loads(line)
         if request["version"] != VERSION:
             raise ValueError(f"version {request['version']}; this agent speaks {VERSION}")
         probes, nonce = list(request["probes"]), str(request["nonce"])
@@ -541,18 +615,17 @@ def connect() -> int:
         rate = float(request.get("rate") or 0.0)
         timeout, settle = max(1.0, float(request["timeout_s"])), float(request["settle_s"])
     except (ValueError, KeyError, TypeError) as error:
-        sys.stderr.write(f"not a request: {type(error).__name__}: {error}\n")
-        return 2
-    output = Output()
+        raise ValueError(f"not a request: {type(error).__name__}: {error}") from None
+    output = Output(stream)
     output.say({"hello": hello()})
     settle_until = time.monotonic() + settle
     waiting, lock = iter(probes), threading.Lock()
-
     starts = time.monotonic()
+    broken: list[OSError] = []
 
     def pump() -> None:
         nonlocal starts
-        while True:
+        while not broken:
             with lock:
                 probe = next(waiting, None)
                 pause = starts - time.monotonic()
@@ -561,15 +634,20 @@ def connect() -> int:
                 return
             if rate and pause > 0:
                 time.sleep(pause)
-            output.say(ask(probe, timeout, attempts, settle_until), answer=True)
+            answer = ask(probe, timeout, attempts, settle_until)
+            try:
+                output.say(answer, answer=True)
+            except OSError as error:
+                broken.append(error)
 
-    pumps = [threading.Thread(target=pump) for _ in range(max(1, min(cap, len(probes))))]
+    pumps = [threading.Thread(target=pump, daemon=True) for _ in range(max(1, min(cap, len(probes))))]
     for thread in pumps:
         thread.start()
     for thread in pumps:
         thread.join()
+    if broken:
+        raise broken[0]
     output.close(nonce)
-    return 0
 
 
 def main(argv: list[str]) -> int:

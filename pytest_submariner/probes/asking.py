@@ -16,7 +16,7 @@ from pytest_submariner.errors import (
 )
 from pytest_submariner.kube.errors import AccessDenied
 from pytest_submariner.probes.conversation import Conversation, Request, read
-from pytest_submariner.probes.pods import CONTAINER, Place, agent_command
+from pytest_submariner.probes.pods import CONTAINER, Place, agent_command, conversation_command
 
 if TYPE_CHECKING:
     from pytest_submariner.kube.client import KubeClient
@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 
 ASKED_AT_MOST = 3
 PAUSE_S = 0.5
+GREETING_S = 20.0
+"""An agent greets before it asks anything; one that does not is frozen, or its node is."""
 _COULD_NOT_ASK = (NodeUnreachable, ExitStatusLost)
 """Refused upgrades, dropped streams. An exit status, a missing program or a refused credential is an answer."""
 
 
-def converse(kube: Callable[[str], KubeClient], fleet: Fleet, place: Place, request: Request) -> Conversation:
-    """All probes of `request` from the pod at `place`.
+def converse(
+    kube: Callable[[str], KubeClient], fleet: Fleet, place: Place, request: Request, *, apart: bool = False
+) -> Conversation:
+    """All probes of `request` from the pod at `place`; with `apart` by an agent of its own, which costs the start of a Python, and
+    does not need the pod's listener.
 
     ProbeInconclusive when something was said that cannot be trusted; TransportError when nothing was: it names the pod's end when the
     pod died.
@@ -41,15 +46,16 @@ def converse(kube: Callable[[str], KubeClient], fleet: Fleet, place: Place, requ
                 fleet.namespace,
                 place.pod,
                 CONTAINER,
-                agent_command("connect"),
+                agent_command("connect") if apart else conversation_command(),
                 first_line=request.line,
                 timeout=request.deadline_s,
+                patience=GREETING_S,
             )
             return read(request, heard.of(lines))
         except ProbeInconclusive as error:
             raise ProbeInconclusive(f"{place}: {error}") from None
         except ExecTimeout as error:
-            raise ProbeInconclusive(f"{place}: the agent did not end in time: {error}") from None
+            raise ProbeInconclusive(f"{place}: the agent did not answer in time: {error}") from None
         except SubmarinerError as error:
             death = fleet.health(place)
             if death:

@@ -107,7 +107,9 @@ class Prober:
         # Judged once everybody has answered: what a path must carry depends on what the nodes at both ends tell of their MTU.
         results.update({result.id: result for answer in answers for result in self._judge_all(answer, promises)})
         results.update(
-            listeners.confirm(traffic, results, partial(converse, self._kube, self._fleet), self._fleet.port)
+            listeners.confirm(
+                traffic, results, partial(converse, self._kube, self._fleet, apart=True), self._fleet.port
+            )
         )
         # After the others, whose host traffic raises the very counter that is evidence here.
         results.update(self._ping_vx(vx))

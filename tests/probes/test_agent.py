@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,9 +20,9 @@ import pytest
 from pytest_submariner.errors import ProbeInconclusive
 from pytest_submariner.model.path import Protocol
 from pytest_submariner.probes import agent
-from pytest_submariner.probes.conversation import Conversation, Probe, Request, read
+from pytest_submariner.probes.conversation import Conversation, Probe, Request, read, read_lines
 from pytest_submariner.probes.measurement import Measurement, Outcome
-from pytest_submariner.probes.pods import source_of
+from pytest_submariner.probes.pods import agent_command, conversation_command, source_of
 
 NAME = "pod-c2-w1"
 COMMAND = ["sh", "-c", f'exec {sys.executable} -u -c "$SUBMARINER_PROBE_AGENT" "$@"', "sh"]
@@ -317,3 +319,90 @@ def test_a_rate_paces_the_starts(listener: int) -> None:
     assert time.monotonic() - started >= 0.5
     assert {m.outcome for m in answers.values()} == {Outcome.ANSWERED}
     assert request.deadline_s == Request(probes, timeout_s=1.0, attempts=1, settle_s=0.0).deadline_s + 0.6
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a pod whose listener runs: a conversation begun in it is held by that listener."""
+    (tmp_path / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / "python3").chmod(0o755)
+    environment = {
+        **ENVIRONMENT,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SUBMARINER_PROBE_NAME": f"pod-{os.getpid()}",
+        "SUBMARINER_PROBE_SHELL": "exit 9",
+    }
+    port = free_port()
+    with subprocess.Popen(agent_command("listen", str(port)), env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield {**environment, "PORT": str(port), "PID": str(process.pid)}
+        process.terminate()
+        assert process.wait(5) == 0
+    assert not room_of(environment), "named pipes were left behind"
+
+
+def room_of(environment: dict[str, str]) -> list[Path]:
+    return list(Path("/dev/shm").glob(f"submariner-probe-*-{environment['SUBMARINER_PROBE_NAME']}"))
+
+
+def begin(environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        conversation_command(), env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def test_a_listener_holds_conversations(pod: dict[str, str]) -> None:
+    requests = [
+        Request([Probe(f"{i}-{j}", Protocol.TCP, "127.0.0.1", int(pod["PORT"])) for j in range(20 * i)])
+        for i in range(4)
+    ]
+    begun = [begin(pod) for _ in requests]
+    for process, request in zip(begun, requests, strict=True):
+        said, complaint = process.communicate(request.line + b"\n", timeout=30)
+        whole = read(request, said.splitlines())
+        assert {m.outcome for m in whole.measurements.values()} <= {Outcome.ANSWERED}
+        assert len(whole.measurements) == len(request.probes)
+        assert (process.returncode, complaint, whole.hello.name) == (0, b"", pod["SUBMARINER_PROBE_NAME"])
+    assert [path.name for path in room_of(pod)[0].iterdir()] == ["ask"], "requests and answers were left behind"
+
+
+def test_a_listener_is_not_hurt_by_nonsense_and_by_those_who_leave(pod: dict[str, str]) -> None:
+    with begin(pod) as process:
+        said, _ = process.communicate(b'{"version": 2}\n', timeout=10)
+    with pytest.raises(ProbeInconclusive, match="not a request: ValueError: version 2"):
+        read(Request([]), said.splitlines())
+    slow = Request([Probe(str(i), Protocol.TCP, "127.0.0.1", free_port()) for i in range(64)], settle_s=2.0)
+    with begin(pod) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(slow.line + b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        process.kill()
+    (room_of(pod)[0] / "ask").write_text("../../etc/passwd\n\n12345\n")  # nobody asks so, and 12345 has no request
+    request = Request([Probe("x", Protocol.TCP, "127.0.0.1", int(pod["PORT"]))])
+    with begin(pod) as process:
+        said, _ = process.communicate(request.line + b"\n", timeout=10)
+    assert read(request, said.splitlines()).measurements["x"].outcome is Outcome.ANSWERED
+
+
+def test_a_frozen_listener_says_nothing(pod: dict[str, str]) -> None:
+    os.kill(int(pod["PID"]), signal.SIGSTOP)
+    process = begin(pod)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.communicate(Request([]).line + b"\n", timeout=1)
+        assert process.stdout is not None
+    finally:
+        os.kill(int(pod["PID"]), signal.SIGCONT)
+    said, _ = process.communicate(timeout=10)
+    assert read_lines(said.splitlines(), json.loads(said.splitlines()[-1])["trailer"]["nonce"])
+
+
+def test_without_a_listener_a_conversation_has_an_agent_of_its_own(pod: dict[str, str]) -> None:
+    request = Request([Probe("x", Protocol.TCP, "127.0.0.1", int(pod["PORT"]))])
+    with begin({**pod, "SUBMARINER_PROBE_NAME": "another"}) as process:
+        said, _ = process.communicate(request.line + b"\n", timeout=20)
+    whole = read(request, said.splitlines())
+    assert (whole.hello.name, whole.measurements["x"].listener) == ("another", pod["SUBMARINER_PROBE_NAME"])

@@ -134,7 +134,7 @@ def test_could_not_ask_is_asked_again(bench: Bench) -> None:
         ((1, ExitStatusLost("cut")), Verdict.INCONCLUSIVE, 3, "broke off after 1 lines: cut"),
         ((0, AccessDenied("403")), Verdict.ERROR, 1, "could not ask: pod pod-c1-w1 on c1-w1: 403"),
         ((0, TransportError("ended with status 127: python3: not found")), Verdict.ERROR, 1, "python3: not found"),
-        ((2, ExecTimeout("20 s")), Verdict.INCONCLUSIVE, 1, "the agent did not end in time: 20 s"),
+        ((2, ExecTimeout("20 s")), Verdict.INCONCLUSIVE, 1, "the agent did not answer in time: 20 s"),
         ((2, None), Verdict.INCONCLUSIVE, 1, "broke off after 2 lines: its trailer is missing"),
         ((0, None), Verdict.INCONCLUSIVE, 1, "broke off after 0 lines"),
     ],

@@ -84,7 +84,15 @@ class ProbeCluster:
         return {name: self.pods[name] for name in names}
 
     def converse(
-        self, namespace: str, pod: str, container: str | None, argv: Sequence[str], *, first_line: bytes, timeout: float
+        self,
+        namespace: str,
+        pod: str,
+        container: str | None,
+        argv: Sequence[str],
+        *,
+        first_line: bytes,
+        timeout: float,
+        patience: float | None = None,
     ) -> Iterator[bytes]:
         request = {"probes": [], **json.loads(first_line)}
         with self._lock:
