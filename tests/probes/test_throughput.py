@@ -149,7 +149,15 @@ class LoadCluster(ProbeCluster):
         self.asked: list[str] = []
 
     def converse(
-        self, namespace: str, pod: str, container: str | None, argv: Sequence[str], *, first_line: bytes, timeout: float
+        self,
+        namespace: str,
+        pod: str,
+        container: str | None,
+        argv: Sequence[str],
+        *,
+        first_line: bytes,
+        timeout: float,
+        patience: float | None = None,
     ) -> Iterator[bytes]:
         request = json.loads(first_line)
         if request["mode"] == "serve":
