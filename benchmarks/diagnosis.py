@@ -21,6 +21,8 @@ from pathlib import Path
 from benchmarks.labs import Lab
 from benchmarks.looking import Look, Looker
 from pytest_submariner.lab.faults import FAULTS, Fault, find
+from pytest_submariner.model.verdict import Outcome
+from pytest_submariner.report.findings import lines
 
 RESULTS = Path(__file__).with_name("results") / "diagnosis.md"
 SIZED = frozenset({"mtu", "underlay"})
@@ -37,7 +39,8 @@ class Row:
     broken: int
     asked: int
     seconds: float
-    remark: str = ""
+    report: str = ""
+    """What `submariner-diagnose -v` prints."""
 
     @property
     def is_right(self) -> bool:
@@ -47,7 +50,7 @@ class Row:
     def __str__(self) -> str:
         verdict = "right" if self.is_right else "WRONG"
         found = "<br>".join(self.found) or "–"
-        return f"| {self.title} | {self.broken} of {self.asked} | {found} | {verdict}{self.remark} | {self.seconds:.1f} s |"
+        return f"| {self.title} | {self.broken} of {self.asked} | {found} | {verdict} | {self.seconds:.1f} s |"
 
 
 def main() -> int:
@@ -151,11 +154,13 @@ def injected(lab: Lab, fault: Fault, *, otherwise: bool = False, cluster: str = 
 
 def _row(title: str, wanted: Sequence[str], look: Look) -> Row:
     found = tuple(f"{finding.code} at {finding.node}" for finding in look.findings)
-    return Row(title, tuple(wanted), found, look.broken, look.asked, look.seconds)
+    failing = [result.id for result in look.results if result.verdict.outcome is Outcome.FAILED]
+    said = lines(look.findings, asked=look.asked, failing=failing, verbose=True)
+    return Row(title, tuple(wanted), found, look.broken, look.asked, look.seconds, "\n".join(said))
 
 
 def _told(row: Row) -> Row:
-    sys.stdout.write(f"{row}\n")
+    sys.stdout.write(f"{row}\n" + ("" if row.is_right else f"{row.report}\n\n"))
     sys.stdout.flush()
     return row
 
