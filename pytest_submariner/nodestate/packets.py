@@ -7,12 +7,10 @@ import struct
 from dataclasses import dataclass, field, replace
 
 ETH_IPV4, ETH_ARP, ETH_VLAN = 0x0800, 0x0806, 0x8100
-VXLAN_PORTS = frozenset({4800, 4500, 4789, 8472})
-"""vx-submariner, the vxlan cable, IANA's port, the kernel's old default (flannel)."""
 PROTOCOLS = {1: "icmp", 4: "ipip", 6: "tcp", 17: "udp", 50: "esp"}
 _MAX_DEPTH = 2
 _ICMP_ERRORS = frozenset({3, 5, 11, 12})
-_SYN = 2
+_SYN, _ACK = 2, 16
 _TCP_LETTERS = ((2, "S"), (1, "F"), (8, "P"), (4, "R"), (16, "."))
 """As tcpdump writes them."""
 _ERRORS = {
@@ -81,6 +79,11 @@ class Packet:
     def is_syn(self) -> bool:
         """The first packet of a TCP connection, or its answer."""
         return self.tcp_flags is not None and bool(self.tcp_flags & _SYN)
+
+    @property
+    def is_answer(self) -> bool:
+        """Of TCP: it acknowledges something, as all but the first packet of a connection do."""
+        return self.tcp_flags is not None and bool(self.tcp_flags & _ACK)
 
     @property
     def is_icmp_error(self) -> bool:
@@ -172,7 +175,7 @@ def _ipv4(body: bytes, time_s: float, device: str, direction: str | None, depth:
         start = 8 if protocol == "udp" else (rest[12] >> 4) * 4 if len(rest) > 12 else len(rest)
         payload = rest[start:]
         vni, inner = None, None
-        if protocol == "udp" and destination in VXLAN_PORTS and depth < _MAX_DEPTH:
+        if protocol == "udp" and depth < _MAX_DEPTH:
             vni, inner = _vxlan(payload, time_s, device, direction, depth)
         has_flags = protocol == "tcp" and len(rest) >= 14
         return Packet(
@@ -192,8 +195,8 @@ def _ipv4(body: bytes, time_s: float, device: str, direction: str | None, depth:
 def _vxlan(
     body: bytes, time_s: float, device: str, direction: str | None, depth: int
 ) -> tuple[int | None, Packet | None]:
-    """RFC 7348 section 5: flags with only the I bit, 24 reserved bits, VNI, 8 reserved bits. ESP and IKE share port
-    4500."""
+    """RFC 7348 section 5: flags with only the I bit, 24 reserved bits, VNI, 8 reserved bits. Judged by that and by what is inside
+    rather than by the port, which anybody may choose, and which a cable shares with ESP and IKE (4500)."""
     if len(body) < 22 or body[0] != 0x08 or any(body[1:4]) or body[7]:
         return None, None
     frame = body[8:]
@@ -204,7 +207,7 @@ def _vxlan(
         inner = _ipv4(frame[offset:], time_s, device, direction, depth + 1) if kind == ETH_IPV4 else None
     if inner is not None and inner.protocol != "arp":
         inner = replace(inner, mac=frame[:6].hex(":"))
-    return int.from_bytes(body[4:7]), inner
+    return (int.from_bytes(body[4:7]), inner) if inner is not None else (None, None)
 
 
 def _ip(octets: bytes) -> str:

@@ -1,0 +1,218 @@
+"""The hop tracer: asks some failing paths once more while all nodes on their ways watch, and tells how far the packets came.
+
+One capture per node, in one exec to start and one to stop; where a node has neither tcpdump nor python3, or refuses,
+counters of its devices before and after are all there is. Captures end by themselves and leave nothing behind
+(`nodestate.capture`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from pytest_submariner.dataplane.constants import (
+    CABLE_PORT,
+    VX_SUBMARINER_OCTET,
+    VX_SUBMARINER_PORT,
+    VXLAN_TUNNEL_OCTET,
+)
+from pytest_submariner.diagnose import tracenotes
+from pytest_submariner.diagnose.conversation import Conversation, NodeKey, conversations
+from pytest_submariner.diagnose.flow import Flow
+from pytest_submariner.diagnose.ladder import TUNNEL_DEVICES, Sights, is_readable, ladder, underlay
+from pytest_submariner.diagnose.representatives import representatives
+from pytest_submariner.diagnose.sightings import COUNTERS, Look, astray, sightings
+from pytest_submariner.diagnose.trace import Rung, Trace
+from pytest_submariner.errors import SubmarinerError
+from pytest_submariner.model.nodestate import LinkStats
+from pytest_submariner.model.path import Kind, PathCase
+from pytest_submariner.model.result import PathResult
+from pytest_submariner.model.topology import Node, Topology
+from pytest_submariner.model.verdict import Verdict
+from pytest_submariner.nodestate.capture import Capture
+from pytest_submariner.nodestate.selection import Selection
+from pytest_submariner.nodestate.state import read_state
+from pytest_submariner.transport.node import NodeExec
+
+AT_ONCE = 24
+PACKETS = 2500
+"""Per node."""
+SNAP = 224
+"""Bytes of each: cooked header, outer headers, VXLAN, inner headers, and a payload that tells packets apart."""
+SECONDS = 20
+"""After which a forgotten capture ends."""
+CNI_TUNNELS = (4789, 8472)
+"""UDP ports of VXLANs that CNIs have between nodes: IANA's (Calico), the kernel's old default (flannel, Cilium)."""
+OCTETS = (VX_SUBMARINER_OCTET, VXLAN_TUNNEL_OCTET)
+_ANSWERED = frozenset({Verdict.OK, Verdict.WRONG_SOURCE, Verdict.UNEXPECTED})
+
+Ask = Callable[[Sequence[PathCase]], Mapping[str, PathResult]]
+
+
+class Tracer:
+    """Traces paths of one set of clusters. `node_exec` runs commands on a node; `ask` asks paths once, briefly, from the same pods as
+    before."""
+
+    def __init__(self, topology: Topology, node_exec: Callable[[Node], NodeExec], ask: Ask) -> None:
+        self._topology = topology
+        self._node_exec = node_exec
+        self._ask = ask
+
+    def trace(self, flows: Sequence[Flow], sights: Sights) -> dict[str, Trace]:
+        """Traces of a few of `flows` that stand for all, by path id. What cannot be captured is said in a trace's notes; an error of
+        `ask` passes through, after the captures were ended."""
+        chosen = representatives(flows)
+        ladders = {flow.id: ladder(flow, self._topology, sights) for flow in chosen}
+        chosen = tuple(flow for flow in chosen if ladders[flow.id])
+        nodes = self._nodes(rung for rungs in ladders.values() for rung in rungs)
+        if not nodes:
+            return {}
+        cable_ports = _cable_ports(sights)
+        wanted = _selection(chosen, sights, cable_ports)
+        watches = {_key(node): _Watch(self._node_exec, node, wanted, sights) for node in nodes}
+        with ThreadPoolExecutor(min(AT_ONCE, len(nodes)), thread_name_prefix="trace") as pool:
+            try:
+                list(pool.map(_Watch.start, watches.values()))
+                answers = self._ask([flow.case for flow in chosen])
+            finally:
+                looks = dict(zip(watches, pool.map(_Watch.stop, watches.values()), strict=True))
+        seen = {key: look for key, look in looks.items() if look is not None}
+        refusals = {key: watch.refusal for key, watch in watches.items() if watch.refusal}
+        known = conversations(chosen, {key: look.packets for key, look in seen.items() if look.tool != COUNTERS})
+        return {
+            flow.id: self._told(known[flow.id], ladders[flow.id], seen, refusals, answers.get(flow.id), cable_ports)
+            for flow in chosen
+        }
+
+    def _told(
+        self,
+        conversation: Conversation,
+        rungs: tuple[Rung, ...],
+        looks: Mapping[NodeKey, Look],
+        refusals: dict[NodeKey, str],
+        answer: PathResult | None,
+        cable_ports: frozenset[int],
+    ) -> Trace:
+        flow = conversation.flow
+        nodes = list(dict.fromkeys((rung.cluster, rung.node) for rung in rungs))
+        here = {key: looks[key] for key in nodes if key in looks}
+        ips = frozenset(node.internal_ip for node in self._nodes(rungs))
+        notes = [
+            *tracenotes.limits(nodes, here, refusals),
+            *tracenotes.errors(conversation, nodes, here, cable_ports | {VX_SUBMARINER_PORT}, ips),
+            *tracenotes.unanswered(conversation, nodes, here, OCTETS),
+        ]
+        if flow.crosses and not is_readable(self._topology.cluster(flow.case.source.cluster)):
+            notes.append("the cable is encrypted: its packets do not tell whose they are")
+        if answer is not None and not _was_asked(answer):
+            notes.append(f"asked again, it could not be told: {answer.detail}")
+        return Trace(
+            flow.id,
+            sightings(conversation, rungs, here, cable_ports),
+            answered=answer is not None and answer.verdict in _ANSWERED,
+            tools={key[1]: look.tool for key, look in here.items()},
+            notes=tuple(notes),
+            astray=astray(conversation, rungs, here, cable_ports),
+            lines=tracenotes.lines(conversation, nodes, here),
+        )
+
+    def _nodes(self, rungs: Iterable[Rung]) -> list[Node]:
+        named = {_key(node): node for cluster in self._topology.clusters for node in cluster.nodes}
+        return [named[key] for key in dict.fromkeys((rung.cluster, rung.node) for rung in rungs)]
+
+
+@dataclass
+class _Watch:
+    """One node while it is watched: by a capture, else by counters."""
+
+    node_exec: Callable[[Node], NodeExec]
+    node: Node
+    wanted: Selection
+    sights: Sights
+    refusal: str = ""
+    _capture: Capture | None = None
+    _before: dict[str, LinkStats] | None = None
+
+    def start(self) -> None:
+        try:
+            there = self.node_exec(self.node)
+            capture = Capture(there, selection=self.wanted, packets=PACKETS, seconds=SECONDS, snap=SNAP)
+            capture.start()
+            self._capture = capture
+        except SubmarinerError as error:
+            self._count(error)
+
+    def stop(self) -> Look | None:
+        """None when nothing could be seen."""
+        nic = underlay(self.sights.get(_key(self.node)))
+        try:
+            if self._capture is not None:
+                packets = self._capture.stop()
+                return Look(self._capture.tool, packets, self._capture.complete, nic)
+            if self._before is not None:
+                after = _link_stats(self.node_exec(self.node))
+                rises = {name: _rise(self._before[name], now) for name, now in after.items() if name in self._before}
+                return Look(COUNTERS, underlay=nic, rises=rises)
+        except SubmarinerError as error:
+            self.refusal = self.refusal or _first_line(error)
+        return None
+
+    def _count(self, error: SubmarinerError) -> None:
+        self.refusal = _first_line(error)
+        try:
+            self._before = _link_stats(self.node_exec(self.node))
+        except SubmarinerError:
+            self._before = None
+
+
+def _link_stats(there: NodeExec) -> dict[str, LinkStats]:
+    links = read_state(there, ("links",)).links or ()
+    return {link.name: link.stats for link in links if link.stats is not None and link.name in TUNNEL_DEVICES}
+
+
+def _rise(before: LinkStats, after: LinkStats) -> LinkStats:
+    return LinkStats(after.rx_packets - before.rx_packets, after.tx_packets - before.tx_packets)
+
+
+def _selection(flows: Sequence[Flow], sights: Sights, cable_ports: frozenset[int]) -> Selection:
+    """The flows' packets, whatever NAT makes of one of their ends."""
+    addresses: dict[str, None] = {}
+    hosts: dict[str, None] = {}
+    ports = {port for flow in flows for port in _ports(flow)}
+    for flow in flows:
+        for ip, kind in ((flow.source_ip, flow.case.source.kind), (flow.target_ip, flow.case.target.kind)):
+            (addresses if kind in (Kind.POD, Kind.SVC) else hosts)[ip] = None
+        if flow.case.source.kind is Kind.HOSTPOD and flow.to_service:
+            # Behind the remote gateway neither the Service's address nor the host's own is left.
+            sight = sights.get(_key(flow.source))
+            hosts |= dict.fromkeys(sorted(sight.own_ips - {"127.0.0.1"}) if sight else ())
+    tunnels = dict.fromkeys((VX_SUBMARINER_PORT, *sorted(cable_ports), *CNI_TUNNELS))
+    return Selection(tuple(addresses), tuple(hosts), tuple(sorted(ports)), tuple(tunnels), OCTETS)
+
+
+def _ports(flow: Flow) -> Iterable[int]:
+    """The listener's, as the command that repeats the path by hand names it."""
+    return map(int, re.findall(rf"\b{re.escape(flow.target_ip)} (\d+)\b", flow.result.command))
+
+
+def _cable_ports(sights: Sights) -> frozenset[int]:
+    told = {
+        int(port)
+        for sight in sights.values()
+        for endpoint in (sight.view.endpoints if sight.view is not None else ())
+        if (port := endpoint.backend_config.get("udp-port", "")).isdigit()
+    }
+    return frozenset(told | {CABLE_PORT})
+
+
+def _was_asked(answer: PathResult) -> bool:
+    return answer.verdict not in (Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.SKIPPED)
+
+
+def _first_line(error: SubmarinerError) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _key(node: Node) -> NodeKey:
+    return node.cluster, node.name
