@@ -72,7 +72,7 @@ def deviations_of(aspect: Aspect, facts: NodeFacts, view: ClusterView, state: No
     # Of two packet-filter backends the tools of one may be absent: what the other shows is enough when it is all there.
     if unread and (found or not all("/" in part and _is_absent(why) for part, why in unread.items())):
         raise ProbeInconclusive("; ".join(f"{part} could not be read: {why}" for part, why in unread.items()))
-    told = deviations(found, is_gateway=view.is_active_gateway(facts))
+    told = deviations(found, is_gateway=view.is_active_gateway(facts), observed=state)
     if aspect is Aspect.ADDRESSES and facts.cni_ip is None:
         told = (*told, _without_cni(view))
     return told

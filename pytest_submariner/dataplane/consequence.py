@@ -25,7 +25,7 @@ def consequence(expected: object, found: object, *, is_gateway: bool) -> str:
     if isinstance(element, FdbEntry):
         return _fdb(_as(FdbEntry, expected), _as(FdbEntry, found), is_gateway)
     if isinstance(element, Address):
-        return _address(element, is_gateway)
+        return _address(element, _as(Address, found) if expected is not None else None, is_gateway)
     if isinstance(element, Route):
         return _route(_as(Route, expected), _as(Route, found), is_gateway)
     if isinstance(element, Rule):
@@ -64,8 +64,8 @@ def _fdb(expected: FdbEntry | None, found: FdbEntry | None, is_gateway: bool) ->
         lost = f"nothing sent through the cable reaches the remote gateway {expected.dst}"
     elif is_gateway:
         lost = (
-            f"{expected.dst} gets no answer when it asks for this gateway's {c.VX_SUBMARINER_OCTET}.x address, so nothing on that "
-            "node reaches a remote cluster"
+            f"that node gets no answer when it asks for this gateway's {c.VX_SUBMARINER_OCTET}.x address, so nothing on it reaches "
+            "a remote cluster"
         )
     else:
         lost = _NOTHING_OUT
@@ -73,7 +73,9 @@ def _fdb(expected: FdbEntry | None, found: FdbEntry | None, is_gateway: bool) ->
     return f"frames for {expected.dst} {where}: {lost}"
 
 
-def _address(element: Address, is_gateway: bool) -> str:
+def _address(element: Address, instead: Address | None, is_gateway: bool) -> str:
+    if instead is not None:
+        return f"what is sent to {element.ip} does not arrive here, and what is meant for {instead.ip} may: answers go astray"
     if element.device == c.VXLAN_TUNNEL:
         return "remote gateways route to this address: without it nothing comes in through the cable"
     if is_gateway:
@@ -91,6 +93,8 @@ def _route(expected: Route | None, found: Route | None, is_gateway: bool) -> str
         return f"packets to {stale.destination} take a way that is not Submariner's any more: {_STALE}"
     if found is not None and found.kind != "unicast":
         return f"packets to {expected.destination} are dropped on this node ({found.kind})"
+    if expected.protocol == "kernel" and found is not None:
+        return f"host processes that name no source send to {expected.destination} from {found.source}, not from {expected.source}"
     if expected.protocol == "kernel":
         return f"no next hop in {expected.destination} can be reached over {expected.device}"
     if found is not None and (found.gateway, found.device) != (expected.gateway, expected.device):
@@ -111,7 +115,8 @@ def _route(expected: Route | None, found: Route | None, is_gateway: bool) -> str
 
 def _rule(element: Rule, is_unexpected: bool) -> str:
     if is_unexpected:
-        return f"table {element.table} is asked on a node that is not the active gateway: {_STALE}"
+        which = "packets" if element.destination == "all" else f"packets to {element.destination}"
+        return f"table {element.table} is asked for {which} it is not meant for: {_STALE}, or somebody else's"
     what = "the cable" if element.table == c.CABLE_TABLE else "CNI source addresses for host processes"
     return f"table {element.table} ({what}) is never asked, as if it were empty"
 
@@ -147,7 +152,7 @@ def _packet_filter(rule: PacketFilterRule, is_unexpected: bool) -> str:
 def _setting(key: str) -> str:
     device, name = key.removeprefix("net.ipv4.conf.").rsplit(".", 1)
     if name == "rp_filter":
-        return f"the kernel drops what arrives on {device} unless its answer would leave there: between clusters it does not"
+        return f"the kernel drops what arrives on {device} unless the answer would leave by it; between clusters it takes another way"
     if name == "forwarding":
         return f"what arrives on {device} for somebody else is dropped"
     if name == "send_redirects":

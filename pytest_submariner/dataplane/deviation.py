@@ -6,9 +6,9 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from pytest_submariner.dataplane.consequence import consequence
-from pytest_submariner.dataplane.difference import Difference, Kind
+from pytest_submariner.dataplane.difference import Difference, Kind, rules_ahead_of
 from pytest_submariner.dataplane.wording import describe
-from pytest_submariner.model.nodestate import Address, FdbEntry, Link, PacketFilterRule, Route, Rule
+from pytest_submariner.model.nodestate import Address, FdbEntry, Link, NodeState, PacketFilterRule, Route, Rule
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,29 @@ class Deviation:
         )
 
 
-def deviations(differences: Iterable[Difference], *, is_gateway: bool) -> tuple[Deviation, ...]:
+def deviations(
+    differences: Iterable[Difference], *, is_gateway: bool, observed: NodeState | None = None
+) -> tuple[Deviation, ...]:
     """A missing element and an unexpected one that takes its place (same device, same destination) are one deviation.
 
-    `is_gateway`: whether the node is its cluster's active gateway. What was not read is no deviation and left out."""
+    `is_gateway`: whether the node is its cluster's active gateway. `observed`: the node's state, to find routes of others in
+    the place of ours. What was not read is no deviation and left out."""
+    others = (observed.routes if observed else None) or ()
     known = [d for d in differences if d.kind is not Kind.UNREAD]
     unexpected = [d for d in known if d.kind is Kind.UNEXPECTED]
     found: list[Deviation] = []
     for difference in known:
         if difference.kind is Kind.UNEXPECTED:
             continue
+        if difference.kind is Kind.MISPLACED:
+            found.append(_misplaced(difference, observed))
+            continue
         instead = next((d for d in unexpected if _replaces(d, difference)), None)
         if instead is not None:
             unexpected.remove(instead)
+        else:
+            taking = (Difference("routes", Kind.UNEXPECTED, route) for route in others)
+            instead = next((d for d in taking if _replaces(d, difference)), None)
         found.append(_deviation(difference, instead, is_gateway))
     return (*found, *(_deviation(None, d, is_gateway) for d in unexpected))
 
@@ -48,18 +58,24 @@ def deviations(differences: Iterable[Difference], *, is_gateway: bool) -> tuple[
 def _deviation(wanted: Difference | None, instead: Difference | None, is_gateway: bool) -> Deviation:
     expected = wanted.element if wanted else None
     observed = instead.element if instead else None
-    if wanted is not None and wanted.kind is Kind.MISPLACED:
-        return Deviation(
-            wanted.part,
-            f"{describe(expected)} before rules that decide about packets",
-            f"{describe(expected)} behind such rules",
-            "they are applied first, so Submariner's rules do not see every packet: sources are rewritten, or packets dropped",
-        )
     return Deviation(
         next(d.part for d in (wanted, instead) if d is not None),
         describe(expected) if wanted else "",
         describe(observed) if instead else "",
         consequence(expected, observed, is_gateway=is_gateway),
+    )
+
+
+def _misplaced(difference: Difference, observed: NodeState | None) -> Deviation:
+    jump = difference.element
+    ahead: tuple[PacketFilterRule, ...] = ()
+    if isinstance(jump, PacketFilterRule) and observed is not None:
+        ahead = rules_ahead_of(jump, observed.packet_filters)
+    return Deviation(
+        difference.part,
+        f"{describe(jump)} before rules that decide about packets",
+        "it behind " + (", ".join(map(describe, ahead)) or "such rules"),
+        "those are applied first: packets between clusters get another source or are dropped before Submariner's rules see them",
     )
 
 

@@ -152,14 +152,20 @@ def _chains(filters: tuple[PacketFilter, ...] | None) -> set[tuple[str, str]] | 
 
 
 def _misplaced(filters: tuple[PacketFilter, ...] | None) -> Iterator[Difference]:
+    for table, chain, text, position in c.HOOKS:
+        jump = PacketFilterRule(table, chain, text)
+        if position is c.Position.FIRST and rules_ahead_of(jump, filters):
+            yield Difference("packet_filters", Kind.MISPLACED, jump)
+
+
+def rules_ahead_of(jump: PacketFilterRule, filters: tuple[PacketFilter, ...] | None) -> tuple[PacketFilterRule, ...]:
+    """Foreign rules before `jump` in its chain that can decide about packets, themselves or by the chain they lead to."""
+    found: list[PacketFilterRule] = []
     for state in filters or ():
-        for table, chain, text, position in c.HOOKS:
-            rules = state.chain(table, chain)
-            jump = PacketFilterRule(table, chain, text)
-            if position is c.Position.FIRST and jump in rules:
-                before = rules[: rules.index(jump)]
-                if any(_takes_packets(rule, state) for rule in before if not _is_own_rule(rule)):
-                    yield Difference("packet_filters", Kind.MISPLACED, jump)
+        rules = state.chain(jump.table, jump.chain)
+        before = rules[: rules.index(jump)] if jump in rules else ()
+        found += (rule for rule in before if not _is_own_rule(rule) and _takes_packets(rule, state))
+    return tuple(found)
 
 
 def _takes_packets(rule: PacketFilterRule, state: PacketFilter, depth: int = 8) -> bool:

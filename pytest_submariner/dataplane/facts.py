@@ -85,12 +85,18 @@ def cluster_view(
         tuple(map(Cluster.from_object, clusters)),
         tuple(address for address in addresses if address is not None),
     )
-    reported = _connections(gateways)
+    reported = {connection.endpoint.cluster_id: connection for connection in _connections(gateways)}
     if not reported:
         return view
-    known = {connection.endpoint.cluster_id for connection in reported}
-    assumed = (Connection(remote, "") for remote in view.reachable_remotes if remote.cluster_id not in known)
-    return ClusterView(cluster_id, view.endpoints, view.clusters, view.node_ips, (*reported, *assumed))
+    cables = []
+    for remote in view.remotes:
+        connection = reported.get(remote.cluster_id)
+        # A Gateway lags behind the Endpoints by some seconds: where it talks of an earlier one, the newer one counts.
+        if connection is not None and connection.endpoint.private_ip == remote.private_ip:
+            cables.append(connection)
+        elif remote in view.reachable_remotes:
+            cables.append(Connection(remote, ""))
+    return ClusterView(cluster_id, view.endpoints, view.clusters, view.node_ips, tuple(cables))
 
 
 def internal_ip(node: Object) -> str | None:

@@ -49,7 +49,10 @@ def _build(hint: Any, data: Any, where: str) -> Any:
         key, item = arguments
         if key is str:
             return {name: _build(item, value, f"{where}.{name}") for name, value in _of(dict, data, where).items()}
-        return dict(_items(arguments, _of(list, pair, where), where) for pair in _of(list, data, where))
+        pairs = [] if data == {} else _of(list, data, where)  # written where no key says what kind it would be
+        return dict(
+            _items(arguments, _of(list, pair, f"{where}[{at}]"), f"{where}[{at}]") for at, pair in enumerate(pairs)
+        )
     if origin in (tuple, frozenset):
         return origin(_items(arguments, _of(list, data, where), where))
     if hint is float and isinstance(data, int) and not isinstance(data, bool):

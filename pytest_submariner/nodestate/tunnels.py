@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from pytest_submariner.model.nodestate import WireGuardDevice, WireGuardPeer, XfrmPolicy, XfrmState, XfrmTemplate
 from pytest_submariner.nodestate.section import Section, Unreadable
@@ -90,7 +91,7 @@ def _state(words: list[str]) -> XfrmState:
 
 def _policy(words: list[str]) -> XfrmPolicy:
     starts = [at for at, word in enumerate(words) if word == "tmpl"]
-    templates = (words[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True))
+    templates = (words[start:end] for start, end in pairwise([*starts, len(words)]))
     return XfrmPolicy(
         source=_after(words, "src"),
         destination=_after(words, "dst"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from fake_transport import FakeTransport
 
 from pytest_submariner.errors import ProbeInconclusive
-from pytest_submariner.model.nodestate import Address, FdbEntry, Link, Route, Rule
+from pytest_submariner.model.nodestate import Address, FdbEntry, Link, Route, Rule, Socket
 from pytest_submariner.model.result import CommandResult
 from pytest_submariner.model.topology import Node, Role
 from pytest_submariner.nodestate import conntrack, read_state
@@ -63,6 +64,31 @@ def test_a_real_node_in_one_command(real: NodeExec) -> None:
     assert (state.sysctls or {})["net.ipv4.conf.cni0.rp_filter"] == "2"
     assert [f.backend for f in state.packet_filters or ()] == ["nft"]
     assert state.ipsets == ()
+
+
+def test_the_rest_of_a_real_node_in_the_same_command(real: NodeExec) -> None:
+    """The socket of a VXLAN device has no process, in /proc and to ss alike."""
+    subprocess.run([*_inside(real), "nft", "add", "table", "ip", "foreign"], check=True)
+    state = read_state(real)
+    assert Socket("udp", "0.0.0.0", 4800, kernel=True) in (state.sockets or ())
+    assert ("ip", "foreign") in [(table.family, table.name) for table in state.native_tables or ()]
+    assert ("ip", "nat") not in [(table.family, table.name) for table in state.native_tables or ()]
+    assert (state.counters or {})["TcpExtIPReversePathFilter"] == 0
+    assert (state.conntrack_stats or {}).keys() >= {"count", "max", "drop", "insert_failed"}
+    assert ("vx-submariner", "noqueue") in [(q.device, q.kind) for q in state.qdiscs or ()]
+    assert abs((state.clock_s or 0) - time.time()) < 60
+    link = next(link for link in state.links or () if link.name == "vx-submariner")
+    assert link.index > 0
+    assert link.stats is not None
+    assert len(link.mac) == 17
+    assert (state.sysctls or {}).keys() >= {
+        f"net.ipv4.conf.vx-submariner.{key}" for key in ("arp_filter", "disable_xfrm")
+    }
+
+
+def _inside(node: NodeExec) -> list[str]:
+    assert isinstance(node.transport, netns_node.NamespaceTransport)
+    return ["nsenter", f"--net=/proc/{node.transport.pid}/ns/net"]
 
 
 def test_only_some_parts(real: NodeExec) -> None:

@@ -25,12 +25,12 @@ class NamespaceTransport:
     about = "a network namespace of this machine"
 
     def __init__(self, pid: int, environment: dict[str, str] | None = None) -> None:
-        self._pid = pid
+        self.pid = pid
         self._environment = environment
 
     def run(self, argv: Sequence[str], *, timeout: float = 30, stdin: bytes | None = None) -> CommandResult:
         envelope = Envelope(tuple(argv), timeout, stdin)
-        command = [shutil.which("nsenter") or "nsenter", f"--net=/proc/{self._pid}/ns/net", *envelope.argv]
+        command = [shutil.which("nsenter") or "nsenter", f"--net=/proc/{self.pid}/ns/net", *envelope.argv]
         started = time.monotonic()
         try:
             done = subprocess.run(
