@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.topology import Node, Topology
 from pytest_submariner.model.verdict import Verdict
 
+_ASKED = re.compile(r"\bask (?:tcp|udp) \S+ (?P<port>\d+)\b")
 _FAILS = frozenset({Verdict.BLOCKED, Verdict.STALLED, Verdict.WRONG_SOURCE, Verdict.UNEXPECTED})
 
 
@@ -51,6 +53,12 @@ class Flow:
     @property
     def target_ip(self) -> str:
         return self.result.target_address
+
+    @property
+    def port(self) -> int | None:
+        """The port that was asked, of the pod and of its Service alike; None for ICMP and where nothing was asked."""
+        asked = _ASKED.search(self.result.command)
+        return int(asked["port"]) if asked is not None else None
 
     @property
     def crosses(self) -> bool:

@@ -12,6 +12,7 @@ from pytest_submariner.dataplane.expected import expected_state
 from pytest_submariner.dataplane.facts import cluster_view, node_facts
 from pytest_submariner.dataplane.view import ClusterView, NodeFacts
 from pytest_submariner.diagnose.clusterobjects import ClusterObjects, Object
+from pytest_submariner.diagnose.packetfilter.firewall import Firewall
 from pytest_submariner.errors import TopologyError
 from pytest_submariner.model.nodestate import Address, Link, NodeState, PacketFilterRule, Route
 from pytest_submariner.model.topology import Cluster, Node, Topology
@@ -46,6 +47,11 @@ class NodeSight:
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
         return () if self.expected is None else differences(self.expected, self.before)
+
+    @cached_property
+    def firewall(self) -> Firewall:
+        """What its packet filters would do to a packet."""
+        return Firewall(self.before)
 
     def missing(self, part: str) -> tuple[Difference, ...]:
         return tuple(d for d in self.differences if d.part == part and d.kind is Kind.MISSING)
