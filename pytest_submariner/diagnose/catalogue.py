@@ -11,15 +11,35 @@ from pytest_submariner.diagnose.causes import (
     dns,
     globalnet,
     host,
+    host_identity,
     kubernetes,
     mtu,
     netfilter,
     overlay,
+    overlay_fdb,
+    overlay_identity,
     routing,
+    routing_gateway,
     underlay,
 )
 
-_CHAPTERS = (kubernetes, cable, overlay, routing, netfilter, cni, mtu, dns, globalnet, host, underlay)
+_CHAPTERS = (
+    kubernetes,
+    cable,
+    overlay,
+    overlay_fdb,
+    overlay_identity,
+    routing,
+    routing_gateway,
+    netfilter,
+    cni,
+    mtu,
+    dns,
+    globalnet,
+    host,
+    host_identity,
+    underlay,
+)
 CAUSES: Final[tuple[Cause, ...]] = tuple(
     found for chapter in _CHAPTERS for found in vars(chapter).values() if isinstance(found, Cause)
 )
