@@ -57,11 +57,19 @@ def sightings(
             continue
         passed = [p for p in look.packets if _passes(p, rung, look, cable_ports) and _way(conversation, p) is rung.way]
         arp: list[Packet] = []
-        if not passed and (leg := _ARP_RUNGS.get(rung.number)):
+        leg = _ARP_RUNGS.get(rung.number)
+        if not passed and leg and _waits(found, rung.way, leg):
             asked = waiting[rung.way][leg]
             arp = [p for p in look.packets if _asks(p, asked) and _passes(p, rung, look, cable_ports)]
         found.append(_sighting(rung, passed, arp, look.complete))
     return tuple(found)
+
+
+def _waits(found: Sequence[Sighting], way: Way, leg: int) -> bool:
+    """Whether packets came as far as the rung before the tunnel, so that they may wait there for an answer by ARP. What a host
+    itself begins is seen nowhere before."""
+    before = [s for s in found if s.rung.way is way and s.rung.number < leg]
+    return before[-1].data > 0 if before else way is Way.REQUEST
 
 
 def astray(
@@ -143,7 +151,7 @@ def _sighting(rung: Rung, passed: Sequence[Packet], arp: Sequence[Packet], compl
         macs=_some(packet.mac for packet in inner if packet.mac and packet.protocol != "arp"),
         vnis=tuple(dict.fromkeys(packet.vni for packet in outer if packet.vni is not None)),
         ports=tuple(dict.fromkeys(p.destination_port for p in outer if p.destination_port is not None)),
-        for_other=sum(packet.for_other for packet in counted),
+        for_other=sum(packet.for_other for packet in counted) if rung.device else 0,
     )
 
 

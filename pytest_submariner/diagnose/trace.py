@@ -46,7 +46,7 @@ class Sighting:
     `arp`: how many of `packets` are unanswered ARP requests for the next tunnel address (240.x, 241.x), which stand for
     packets that wait for the answer. `largest`: bytes of the longest (inner) IP packet; more than an MTU where the kernel
     segments later. `macs`: destination MACs inside VXLAN. `for_other`: how many had a destination MAC that is not the
-    device's, so that the kernel drops them."""
+    device's, so that the kernel drops them; 0 where any device may serve, because a bridge takes what its ports get."""
 
     rung: Rung
     packets: int | None
@@ -129,11 +129,11 @@ class Trace:
 
     def large_lost(self, way: Way) -> tuple[Sighting, Sighting] | None:
         """The two rungs between which the large packets of a way were lost while small ones went on; None where that is not what
-        was seen. Of TCP, whose segments the kernel cuts and joins on the way, only packets too short to be full
-        segments count as small."""
+        was seen. The last such place, because a sender that is told of a lower MTU goes on with smaller packets. Of TCP,
+        whose segments the kernel cuts and joins on the way, only packets too short to be full segments count as small."""
         seen = [s for s in self.sightings if s.rung.way is way and s.data]
         exact = "--icmp" in self.path_id
-        for before, after in pairwise(seen):
+        for before, after in reversed(list(pairwise(seen))):
             if after.largest < (before.largest if exact else min(before.largest, SMALL)):
                 return before, after
         return None

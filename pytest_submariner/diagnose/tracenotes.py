@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from pytest_submariner.diagnose.conversation import Conversation, NodeKey
 from pytest_submariner.diagnose.sightings import COUNTERS, Looks
@@ -36,18 +36,20 @@ def errors(
     tunnel_ports: frozenset[int],
     ips: frozenset[str],
 ) -> Iterator[str]:
-    """ICMP errors about packets of the flow, or about tunnel packets between the nodes it passes (addresses `ips`)."""
-    said: Counter[str] = Counter()
+    """ICMP errors about packets of the flow, or about tunnel packets between the nodes it passes (addresses `ips`); of a kind from one
+    sender the first at each node."""
+    first: dict[Hashable, str] = {}
     for node in nodes:
         look = looks.get(node)
         for packet in look.packets if look else ():
-            about = (packet.inner or packet).quoted
+            error = packet.inner or packet
+            about = error.quoted
             if about is None:
                 continue
             tunnel = about.destination_port in tunnel_ports and {about.source, about.destination} <= ips
-            if tunnel or conversation.is_about(packet.inner or packet):
-                said[f"{node[1]}: {packet}"] += 1
-    yield from (f"{text}{_times(number)}" for text, number in list(said.items())[:_MOST])
+            if tunnel or conversation.is_about(error):
+                first.setdefault((node, error.source, error.icmp_type, error.icmp_code, tunnel), f"{node[1]}: {packet}")
+    yield from list(first.values())[:_MOST]
 
 
 def unanswered(
@@ -73,7 +75,8 @@ def lines(conversation: Conversation, nodes: Sequence[NodeKey], looks: Looks) ->
         look = looks.get(node)
         for packet in look.packets if look else ():
             if _concerns(conversation, packet):
-                found.append((packet.time_s, f"{node[1]} {packet}"))
+                size = (packet.inner or packet).length
+                found.append((packet.time_s, f"{node[1]} {packet}{f', {size} bytes' if size else ''}"))
     found.sort()
     if not found:
         return ()

@@ -7,6 +7,7 @@ counters of its devices before and after are all there is. Captures end by thems
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from pytest_submariner.nodestate.state import read_state
 from pytest_submariner.transport.node import NodeExec
 
 AT_ONCE = 24
+AT_ONCE_S = 1.0
+"""An asking that ends sooner did not wait for anything: less than the second between two ARP requests (arp(7), retrans_time)."""
 PACKETS = 2500
 """Per node."""
 SNAP = 224
@@ -74,7 +77,7 @@ class Tracer:
         with ThreadPoolExecutor(min(AT_ONCE, len(nodes)), thread_name_prefix="trace") as pool:
             try:
                 list(pool.map(_Watch.start, watches.values()))
-                answers = self._ask([flow.case for flow in chosen])
+                answers = self._asked(chosen)
             finally:
                 looks = dict(zip(watches, pool.map(_Watch.stop, watches.values()), strict=True))
         seen = {key: look for key, look in looks.items() if look is not None}
@@ -84,6 +87,15 @@ class Tracer:
             flow.id: self._told(known[flow.id], ladders[flow.id], seen, refusals, answers.get(flow.id), cable_ports)
             for flow in chosen
         }
+
+    def _asked(self, flows: Sequence[Flow]) -> Mapping[str, PathResult]:
+        """Asked twice where refusals came at once: a neighbour that does not answer is given up before anybody watched, and
+        looked for again, in sight, when the next packet comes."""
+        started = time.monotonic()
+        answers = dict(self._ask([flow.case for flow in flows]))
+        if time.monotonic() - started < AT_ONCE_S:
+            answers |= self._ask([f.case for f in flows if f.id in answers and answers[f.id].verdict not in _ANSWERED])
+        return answers
 
     def _told(
         self,
