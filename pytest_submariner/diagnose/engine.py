@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pytest_submariner.diagnose.cause import Cause, Rank, Suspicion
+from pytest_submariner.diagnose.cause import Cause, Layer, Rank, Suspicion
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.trace import Trace
@@ -17,6 +17,8 @@ from pytest_submariner.model.path import Kind
 from pytest_submariner.model.topology import Role
 
 _NAMED = 3
+_SPOILING = frozenset({Layer.OVERLAY, Layer.NF, Layer.ROUTE, Layer.CNI, Layer.HOST})
+"""What the ping of issue 3134 goes through."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def findings(seen: Observation, causes: Iterable[Cause]) -> tuple[Finding, ...]:
 
 def judge(seen: Observation, causes: Iterable[Cause]) -> tuple[Verdict, ...]:
     stood = [
-        Verdict(cause, suspicion, _explained(seen, suspicion))
+        Verdict(cause, suspicion, _explained(seen, cause, suspicion))
         for cause in causes
         for suspicion in cause.rule(seen)
         if not (suspicion.refuted_by is not None and seen.working_in(suspicion.refuted_by))
@@ -50,21 +52,38 @@ def judge(seen: Observation, causes: Iterable[Cause]) -> tuple[Verdict, ...]:
     return tuple(verdict for verdict in stood if not any(_takes(other, verdict) for other in stood))
 
 
-def _explained(seen: Observation, suspicion: Suspicion) -> tuple[Flow, ...]:
-    """The failing flows in the scope, and the gateway status that follows from them: it is told by a ping from the host network of
-    one gateway to the CNI address of the other (submariner:pkg/pinger)."""
+def _explained(seen: Observation, cause: Cause, suspicion: Suspicion) -> tuple[Flow, ...]:
+    """The failing flows in the scope, and what follows from them though its way is not Submariner's to carry."""
     found = seen.failing_in(suspicion.explains)
-    status = (flow for flow in seen.failing if flow.is_status and flow not in found)
-    return (*found, *(flow for flow in status if _follows(flow, found, suspicion)))
+    others = (flow for flow in seen.failing if flow not in found)
+    return (
+        *found,
+        *(
+            flow
+            for flow in others
+            if _status_follows(flow, found, suspicion) or _vx_follows(flow, found, cause, suspicion)
+        ),
+    )
 
 
-def _follows(status: Flow, found: Sequence[Flow], suspicion: Suspicion) -> bool:
-    ends = {status.source.cluster, status.target.cluster}
-    between = [flow for flow in found if flow.crosses and {flow.source.cluster, flow.target.cluster} == ends]
-    at_gateways = [flow for flow in between if {flow.source.role, flow.target.role} == {Role.GATEWAY}]
-    if any(flow.case.source.kind is Kind.HOSTPOD for flow in at_gateways):
+def _status_follows(flow: Flow, found: Sequence[Flow], suspicion: Suspicion) -> bool:
+    """The gateway status is told by a ping from the host network of one gateway to the CNI address of the other
+    (submariner:pkg/pinger)."""
+    if not flow.is_status:
+        return False
+    ends = {flow.source.cluster, flow.target.cluster}
+    between = [f for f in found if f.crosses and {f.source.cluster, f.target.cluster} == ends]
+    at_gateways = [f for f in between if {f.source.role, f.target.role} == {Role.GATEWAY}]
+    if any(f.case.source.kind is Kind.HOSTPOD for f in at_gateways):
         return True
-    return bool(between) and suspicion.node.role is Role.GATEWAY and len(at_gateways) > 0
+    return bool(at_gateways) and suspicion.node.role is Role.GATEWAY
+
+
+def _vx_follows(flow: Flow, found: Sequence[Flow], cause: Cause, suspicion: Suspicion) -> bool:
+    """A ping of a 240.x address is judged by the traces it leaves on its two nodes: what is broken there spoils them."""
+    if flow.case.target.kind is not Kind.VX or suspicion.node not in flow.nodes:
+        return False
+    return bool(found) or cause.layer in _SPOILING
 
 
 def _takes(other: Verdict, verdict: Verdict) -> bool:

@@ -5,14 +5,14 @@ certainty and said so, what is out of place on the nodes between which the packe
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.trace import Trace
+from pytest_submariner.diagnose.trace import Rung
 from pytest_submariner.model.filters import NftRule
 from pytest_submariner.model.finding import Evidence, EvidenceKind, Finding
 from pytest_submariner.model.nodestate import NodeState, PacketFilterRule
@@ -41,6 +41,7 @@ LOSSES = (
 """Counters of nstat that rise when the kernel refuses a packet."""
 _LINES = 8
 _NAMED = 3
+_REFUSES = 3
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,18 @@ class Clue:
 
 
 def unexplained(seen: Observation, rest: Sequence[Flow]) -> tuple[Finding, ...]:
-    """One finding per lost hop; flows that were not traced join those with which they share both nodes, else an end."""
-    groups: dict[tuple[Node, ...], list[Flow]] = defaultdict(list)
-    for flow in rest:
-        groups[_around(seen, flow, rest)].append(flow)
-    merged: dict[tuple[str, str, str], tuple[list[Flow], list[Clue]]] = {}
-    for nodes, flows in groups.items():
-        found = sorted(_clues(seen, nodes), key=lambda clue: -clue.weight)
-        best = found[0] if found else None
-        node = best.node if best is not None and best.weight > 1 else nodes[0]
-        label = best.object if best is not None else _hop(seen, flows)
-        known = merged.setdefault((node.cluster, node.name, label), ([], found))
-        known[0].extend(flows)
-    return tuple(_finding(seen, place, flows, clues) for place, (flows, clues) in merged.items())
+    """One finding per node that flows have in common: whatever breaks them is on their way, so most likely they are one problem."""
+    return tuple(_finding(seen, node, group) for node, group in _groups(rest))
+
+
+def _groups(rest: Sequence[Flow]) -> Iterator[tuple[Node, list[Flow]]]:
+    """The node most flows have an end on, with these; then the same of the others."""
+    left = list(rest)
+    while left:
+        ends = Counter(node for flow in left for node in dict.fromkeys(flow.nodes))
+        common = min(ends, key=lambda node: (-ends[node], node.cluster, node.name))
+        yield common, [flow for flow in left if common in flow.nodes]
+        left = [flow for flow in left if common not in flow.nodes]
 
 
 def _around(seen: Observation, flow: Flow, rest: Sequence[Flow]) -> tuple[Node, ...]:
@@ -94,6 +94,7 @@ def _clues(seen: Observation, nodes: Sequence[Node]) -> Iterator[Clue]:
         if sight is None:
             continue
         yield from _rules(sight)
+        yield from _policies(sight)
         yield from _native(sight)
         yield from _losses(sight)
         yield from _queues(sight)
@@ -116,9 +117,18 @@ def _rules(sight: NodeSight) -> Iterator[Clue]:
                 yield _rose(sight, f"{rule.table}/{rule.chain}", f"{_text(rule)} ({filters.backend})", rise, 2)
 
 
+def _policies(sight: NodeSight) -> Iterator[Clue]:
+    for filters in sight.before.packet_filters or ():
+        for (table, chain), policy in filters.policies.items():
+            if policy == "DROP" and (rise := sight.policy_rise(table, chain)):
+                yield _rose(
+                    sight, f"{table}/{chain}", f"-t {table} -P {chain} DROP ({filters.backend})", rise, _REFUSES
+                )
+
+
 def _native(sight: NodeSight) -> Iterator[Clue]:
     """nftables tables that iptables does not show."""
-    after = {key: rule for key, rule in _native_rules(sight.after)} if sight.after is not None else {}
+    after = dict(_native_rules(sight.after)) if sight.after is not None else {}
     for key, rule in _native_rules(sight.before):
         if rule.verdict not in ("drop", "reject"):
             continue
@@ -175,16 +185,20 @@ def _text(rule: PacketFilterRule) -> str:
     return f"-t {rule.table} -A {rule.chain} {rule.text}"
 
 
-def _hop(seen: Observation, flows: Sequence[Flow]) -> str:
-    for flow in flows:
-        trace = seen.traces.get(flow.id)
-        if trace is not None and trace.first_lost is not None:
-            return f"hop {trace.first_lost}"
-    return "path"
-
-
-def _finding(seen: Observation, place: tuple[str, str, str], flows: Sequence[Flow], clues: Sequence[Clue]) -> Finding:
-    traces: list[Trace] = [seen.traces[flow.id] for flow in flows if flow.id in seen.traces]
+def _finding(seen: Observation, common: Node, flows: Sequence[Flow]) -> Finding:
+    nodes = dict.fromkeys(node for flow in flows for node in _around(seen, flow, flows))
+    clues = sorted(
+        _clues(seen, (*nodes, common) if common not in nodes else tuple(nodes)), key=lambda clue: -clue.weight
+    )
+    traces = [seen.traces[flow.id] for flow in flows if flow.id in seen.traces]
+    lost = next((trace.first_lost or trace.last_seen for trace in traces if not trace.answered), None)
+    sure = clues[0] if clues and clues[0].weight > 1 else None
+    if sure is not None:
+        place, label = (sure.node.cluster, sure.node.name), sure.object
+    elif lost is not None:
+        place, label = (lost.cluster, lost.node), f"hop {lost}"
+    else:
+        place, label = (common.cluster, common.name), clues[0].object if clues else "path"
     traffic = [Evidence(EvidenceKind.TRAFFIC, str(trace)) for trace in traces[:_NAMED]]
     if not traces:
         named = ", ".join(flow.id for flow in flows[:_NAMED])
@@ -193,15 +207,18 @@ def _finding(seen: Observation, place: tuple[str, str, str], flows: Sequence[Flo
         ]
     said = [Evidence(clue.kind, clue.text) for clue in clues[:_LINES]]
     if not clues:
-        said = [
-            Evidence(
-                EvidenceKind.STATE, "nothing on the nodes there differs from what Submariner makes, and no counter rose"
-            )
-        ]
-    if not traces:
-        remedy = "give the run a way to the nodes (--submariner-exec) so that paths can be traced"
-    elif clues and clues[0].weight == 3:
-        remedy = f"look at {place[2]} on {place[1]}: it refuses these packets; find who made it"
-    else:
-        remedy = f"look at what stands between the last hop that saw the packets and the next: {traces[0]}"
-    return Finding(CODE, place[0], place[1], place[2], (*traffic, *said), remedy, tuple(flow.id for flow in flows))
+        text = "nothing on the nodes there differs from what Submariner makes, and no counter rose"
+        said = [Evidence(EvidenceKind.STATE, text)]
+    return Finding(
+        CODE, *place, label, (*traffic, *said), _remedy(sure, lost, place[1]), tuple(flow.id for flow in flows)
+    )
+
+
+def _remedy(sure: Clue | None, lost: Rung | None, node: str) -> str:
+    if sure is not None and sure.weight == _REFUSES:
+        return f"look at {sure.object} on {node}: it refuses these packets; find who made it"
+    if sure is not None:
+        return f"look at {sure.object} on {node}, which rises when these paths are asked"
+    if lost is not None:
+        return f"packets do not get to {lost}: look at what stands between that place and the one before it"
+    return "give a way to the nodes (--submariner-exec), so that paths can be traced"
