@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
-import dumps
 import pytest
-import yaml
+from observed import objects, state
 from thinned import without_each_element
 
 from pytest_submariner.dataplane import constants as c
@@ -18,15 +16,9 @@ from pytest_submariner.dataplane.objects import Cluster, Endpoint, Gateway, Rout
 from pytest_submariner.dataplane.view import ClusterView, NodeFacts
 from pytest_submariner.model.nodestate import Address, Link, NodeState, PacketFilterRule, Route, Rule
 
-OBSERVED = Path(__file__).parent / "observed"
 GATEWAY = NodeFacts("c1-gw", "c1-gw", "eth0", "172.18.0.11", 1500, "cni0", "10.8.1.1")
 WORKER = NodeFacts("c1-w", "c1-w", "eth0", "172.18.0.12", 1500, "cni0", "10.8.2.1")
 FOLDERS = {"gateway": GATEWAY, "non-gateway": WORKER}
-
-
-def objects(kind: str) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = yaml.safe_load((OBSERVED / f"{kind}.submariner.io.yaml").read_text())["items"]
-    return items
 
 
 VIEW = ClusterView(
@@ -38,25 +30,7 @@ VIEW = ClusterView(
 )
 
 
-FILES = {
-    "links": "ip-link.json",
-    "addresses": "ip-addr.json",
-    "routes": "ip-route.json",
-    "rules": "ip-rule.json",
-    "iptables": "iptables-save.txt",
-    "ipsets": "ipset-save.txt",
-    "sysctls": "sysctl.txt",
-    **{f"fdb-{device}": f"bridge-fdb-{device}.json" for device in dumps.DEVICES},
-}
-
-
-def read(folder: Path, node: str) -> NodeState:
-    """A non-gateway node has no file on vxlan-tunnel."""
-    files = {name: folder / file for name, file in FILES.items()}
-    return dumps.read({name: file.read_text() for name, file in files.items() if file.exists()}, node)
-
-
-STATES = {name: (expected_state(facts, VIEW), read(OBSERVED / name, facts.name)) for name, facts in FOLDERS.items()}
+STATES = {name: (expected_state(facts, VIEW), state(name, facts.name)) for name, facts in FOLDERS.items()}
 
 
 @pytest.mark.parametrize("name", FOLDERS)
