@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from pytest_submariner.dataplane.constants import VX_SUBMARINER, VXLAN_TUNNEL
 from pytest_submariner.dataplane.sysctls import conf
@@ -12,11 +13,21 @@ from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.spokes import carried_by, has_overlay
-from pytest_submariner.model.filters import PacketFilterRule
 from pytest_submariner.model.path import Kind
 from pytest_submariner.model.topology import Node, Role
 
 _NEARLY_FULL = 0.95
+_NEW = ("--ctstate NEW", "--state NEW", "--syn", "SYN,RST,ACK SYN", "ct state new", "ct state { new")
+"""How rules ask for the first packet of a connection."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A rule that refuses new connections by count or by chance; `packets` it dropped, `rise` while probes ran (None: not read)."""
+
+    rule: str
+    packets: int
+    rise: int | None
 
 
 @cause(
@@ -107,7 +118,7 @@ def host_conntrack_full(seen: Observation) -> Iterator[Suspicion]:
         full = bool(_table_full(sight))
         yield Suspicion(
             sight.node,
-            "connection table" if full else "; ".join(f"{r.table}/{r.chain} {r.text}" for r in _limits(sight)),
+            "connection table" if full else "; ".join(limit.rule for limit in _limits(sight)),
             state,
             _forwarded_by(sight.node) | scope.at_node(sight.node),
             latent=True,
@@ -155,25 +166,31 @@ def _table_full(sight: NodeSight) -> tuple[str, ...]:
     return (f"{sight.name}: {count} connections of {limit} at most" + (f"; {risen} while probes ran" if risen else ""),)
 
 
-def _limits(sight: NodeSight) -> tuple[PacketFilterRule, ...]:
+def _limits(sight: NodeSight) -> tuple[Limit, ...]:
     """Rules that refused some new connections and not others."""
-    return tuple(
-        rule
+    found = [
+        Limit(f"{rule.table}/{rule.chain} {rule.text}", rule.packets or 0, sight.rises(rule))
         for filters in sight.before.packet_filters or ()
         for rule in filters.rules
-        if rule.target in ("DROP", "REJECT") and _is_limit(rule.text) and (rule.packets or sight.rises(rule))
-    )
+        if rule.target in ("DROP", "REJECT") and _is_limit(rule.text)
+    ]
+    found += [
+        Limit(f"nft {table.family} {table.name} {chain.name} {rule.text}", rule.packets or 0, None)
+        for table in sight.before.native_tables or ()
+        for chain in table.chains
+        for rule in chain.rules
+        if rule.verdict in ("drop", "reject") and _is_limit(rule.text)
+    ]
+    return tuple(limit for limit in found if limit.packets or limit.rise)
 
 
 def _is_limit(text: str) -> bool:
-    if "-m connlimit" in text:
+    if any(word in text for word in ("-m connlimit", "ct count over")):
         return True
-    return "-m statistic" in text and any(
-        word in text for word in ("--ctstate NEW", "--state NEW", "--syn", "SYN,RST,ACK SYN")
-    )
+    by_chance = "-m statistic" in text or "numgen" in text
+    return by_chance and any(word in text for word in _NEW)
 
 
-def _limit_text(sight: NodeSight, rule: PacketFilterRule) -> str:
-    rise = sight.rises(rule)
-    rose = f", {rise} of them while probes ran" if rise else ""
-    return f"{sight.name}: `-A {rule.chain} {rule.text}` in {rule.table} dropped {rule.packets} packets{rose}"
+def _limit_text(sight: NodeSight, limit: Limit) -> str:
+    rise = f", {limit.rise} of them while probes ran" if limit.rise else ""
+    return f"{sight.name}: `{limit.rule}` dropped {limit.packets + (limit.rise or 0)} packets{rise}"
