@@ -9,8 +9,9 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,36 +98,42 @@ class Tab:
         await asyncio.to_thread(file.write_bytes, base64.b64decode(shot["data"]))
 
 
-@asynccontextmanager
-async def browser(profile: Path, *, scripts: bool = True) -> AsyncIterator[Tab]:
-    """A Chromium of one's own with a fresh `profile` folder; it ends with the block."""
+@contextmanager
+def chromium(profile: Path) -> Iterator[int]:
+    """The DevTools port of a Chromium of one's own with a fresh `profile` folder; it ends with the block."""
     assert CHROMIUM is not None, "needs Chromium: apt-get install chromium"
-    argv = [CHROMIUM, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
-    process = await asyncio.create_subprocess_exec(
-        *argv,
+    process = subprocess.Popen(
+        [CHROMIUM, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
         env={**os.environ, "HOME": str(profile.parent)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            port_file = profile / "DevToolsActivePort"
-            while not port_file.is_file() or not port_file.read_text(encoding="ascii").strip():
-                assert process.returncode is None, f"Chromium ended with {process.returncode}"
-                await asyncio.sleep(0.05)
-            port = port_file.read_text(encoding="ascii").split()[0]
-            async with aiohttp.ClientSession() as http:
-                async with http.get(f"http://127.0.0.1:{port}/json") as answer:
-                    tabs = await answer.json(content_type=None)
-                debugger = next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
-                async with http.ws_connect(debugger, max_msg_size=0) as socket:
-                    tab = Tab(socket)
-                    for domain in ("Runtime", "Log", "Page", "Network"):
-                        await tab.ask(f"{domain}.enable")
-                    await tab.ask("Emulation.setScriptExecutionDisabled", value=not scripts)
-                    yield tab
+        port_file, deadline = profile / "DevToolsActivePort", time.monotonic() + PATIENCE_S
+        while not port_file.is_file() or not port_file.read_text(encoding="ascii").strip():
+            assert process.poll() is None, f"Chromium ended with {process.returncode}"
+            assert time.monotonic() < deadline, "Chromium does not say its port"
+            time.sleep(0.05)
+        yield int(port_file.read_text(encoding="ascii").split()[0])
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        process.wait()
+
+
+@asynccontextmanager
+async def new_tab(port: int, *, scripts: bool = True) -> AsyncIterator[Tab]:
+    """A fresh tab, closed with the block; without `scripts` pages run none."""
+    endpoint = f"http://127.0.0.1:{port}/json"
+    async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as http:
+        async with http.put(f"{endpoint}/new?about:blank") as answer:
+            target = await answer.json(content_type=None)
+        async with http.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+            tab = Tab(socket)
+            for domain in ("Runtime", "Log", "Page", "Network"):
+                await tab.ask(f"{domain}.enable")
+            await tab.ask("Emulation.setScriptExecutionDisabled", value=not scripts)
+            yield tab
+        async with http.get(f"{endpoint}/close/{target['id']}"):
+            pass

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Fact = tuple[str, str, str]
 """(name, value, where the value came from) of a setting."""
-PATHS_SHOWN = 8
+PATHS_SHOWN = 6
 """Failing paths named under a finding; the path list has all."""
 
 

@@ -39,9 +39,10 @@ class Letter:
 class Row:
     """A source: `first` is how many rows its kind has where it is the first of them, else 0."""
 
-    kind: str
+    kind: tuple[str, str]
+    """(short name, name), as the place."""
     first: int
-    place: str
+    place: tuple[str, str]
     cells: tuple[Letter | None, ...]
 
 
@@ -125,7 +126,8 @@ def _rows(
     for spot in matrix.rows:
         kind, place = spot
         cells = [_letter(matrix, spot, column, protocol, asked, bad) for column, protocol in columns]
-        rows.append(Row(NAMES[kind], 0 if kind in seen else sizes[kind], PLACES[place], tuple(cells)))
+        first = 0 if kind in seen else sizes[kind]
+        rows.append(Row((kind.value, NAMES[kind]), first, (place, PLACES[place]), tuple(cells)))
         seen.add(kind)
     return rows
 

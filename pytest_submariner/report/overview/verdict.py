@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pytest_submariner.model.finding import Finding
 from pytest_submariner.model.verdict import Outcome, Verdict
 from pytest_submariner.report.recorder import Recorder
-from pytest_submariner.report.text import count
 
 _BAD = (Outcome.FAILED, Outcome.ERROR)
 
@@ -22,6 +21,11 @@ class Headline:
     remarks: tuple[str, ...]
 
 
+def count(number: int, noun: str) -> str:
+    """`1 path`, `9,900 paths`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def headline(recorder: Recorder) -> Headline:
     """What somebody who reads one sentence should know."""
     tone, sentence = _sentence(recorder)
@@ -30,21 +34,32 @@ def headline(recorder: Recorder) -> Headline:
 
 def _sentence(recorder: Recorder) -> tuple[str, str]:
     if not recorder.measured:
-        if any(figure.has_value for figure in recorder.figures):
-            return "good", f"{count(len(recorder.figures), 'figure')} measured under load; no path was asked"
+        if figures := sum(figure.has_value for figure in recorder.figures):
+            return "good", f"{count(figures, 'figure')} measured under load; no path was asked"
         return "bad", "Nothing was measured: this run says nothing about the network"
     failing = recorder.failures()
     if not failing:
-        paths = count(recorder.measured, "measured path")
-        if recorder.planned > len(recorder.results):
-            return (
-                "unsure",
-                f"Nothing failed so far, but only {len(recorder.results)} of {recorder.planned} paths were reached",
-            )
-        return "good", f"All of {paths} {'does' if recorder.measured == 1 else 'do'} what Submariner promises"
+        return _nothing_failed(recorder)
     asked = recorder.measured + recorder.counts.get(Verdict.ERROR, 0)
-    sentence = f"{len(failing)} of {count(asked, 'path')} {'is' if len(failing) == 1 else 'are'} not as expected"
+    sentence = f"{len(failing):,} of {count(asked, 'path')} {'is' if len(failing) == 1 else 'are'} not as expected"
     return "bad", sentence + _because(recorder.findings)
+
+
+def _nothing_failed(recorder: Recorder) -> tuple[str, str]:
+    reached, planned = len(recorder.results), recorder.planned
+    if planned > reached:
+        return "unsure", f"Nothing failed, but only {reached:,} of {planned:,} selected paths were reached"
+    if recorder.measured == 1:
+        sentence = "The one measured path does what Submariner promises"
+    else:
+        sentence = f"All {recorder.measured:,} measured paths do what Submariner promises"
+    if recorder.findings:
+        return "unsure", f"{sentence}; all the same there {_is_or_are(len(recorder.findings), 'finding')}"
+    return "good", sentence
+
+
+def _is_or_are(number: int, noun: str) -> str:
+    return f"{'is' if number == 1 else 'are'} {count(number, noun)}"
 
 
 def _because(findings: list[Finding]) -> str:

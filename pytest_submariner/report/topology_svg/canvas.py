@@ -64,7 +64,7 @@ class Canvas:
     def cross(self, at: Point, css: str, *, into: ET.Element) -> None:
         """A disc with a cross: something is lost here."""
         x, y = at
-        ET.SubElement(into, "circle", {"cx": number(x), "cy": number(y), "r": "10", "class": css})
+        ET.SubElement(into, "circle", {"cx": number(x), "cy": number(y), "r": "9", "class": css})
         data = f"M{number(x - 4)} {number(y - 4)}l8 8m0 -8l-8 8"
         ET.SubElement(into, "path", {"d": data, "class": f"{css}-cross"})
 

@@ -5,6 +5,7 @@ All lengths are in px of the picture's own coordinates. Cables join neighbouring
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,7 +20,7 @@ PAD, HEADER, NOTE = 20, 62, 20
 """Inside a panel: padding, its title's height, the line for a finding above or below a box."""
 GUTTER = 98
 """The lanes' names stand left of all nodes, so that no line crosses a word."""
-LANE_HEIGHT, LANE_GAP = 26, 22
+LANE_HEIGHT, LANE_GAP = 26, 30
 PANEL_GAP = 132
 ARC_STEP, ARC_APART, MARGIN, LEGEND = 30, 9, 12, 34
 DROP = 26
@@ -161,7 +162,10 @@ def arc_rows(count: int) -> dict[tuple[int, int], int]:
 
 def _panel(cluster: Cluster, x: float, upper: float, lower: float, rank: dict[tuple[str, str], int]) -> Panel:
     active = cluster.nodes_with(Role.GATEWAY)
-    others = [*cluster.nodes_with(Role.PASSIVE), *cluster.nodes_with(Role.NON_GATEWAY)]
+    others = [
+        *sorted(cluster.nodes_with(Role.PASSIVE), key=_natural),
+        *sorted(cluster.nodes_with(Role.NON_GATEWAY), key=_natural),
+    ]
     columns = _columns(others, rank)
     count = max(len(columns), 1)
     inner = count * NODE_WIDTH + (count - 1) * NODE_GAP
@@ -169,6 +173,11 @@ def _panel(cluster: Cluster, x: float, upper: float, lower: float, rank: dict[tu
     boxes = tuple(Box(nodes, left + i * (NODE_WIDTH + NODE_GAP), upper) for i, nodes in enumerate(columns))
     gateway = Box(active, left + (inner - NODE_WIDTH) / 2, lower) if active else None
     return Panel(cluster, x, PAD + GUTTER + inner + PAD, boxes, gateway)
+
+
+def _natural(node: Node) -> list[tuple[int, str]]:
+    """`w9` before `w10`."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"([0-9]+)", node.name)]
 
 
 def _columns(nodes: list[Node], rank: dict[tuple[str, str], int]) -> list[tuple[Node, ...]]:

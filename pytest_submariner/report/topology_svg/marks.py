@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_submariner.model.verdict import Outcome
 from pytest_submariner.report.topology_svg import layout as at
 from pytest_submariner.report.topology_svg.canvas import Canvas, Point, shorten
 from pytest_submariner.report.topology_svg.hops import Lane
 from pytest_submariner.report.topology_svg.layout import Box
 from pytest_submariner.report.topology_svg.lost import Spot
 from pytest_submariner.report.topology_svg.scene import Scene
+from pytest_submariner.report.topology_svg.track import hop_point
 
 
 def draw_marks(canvas: Canvas, scene: Scene) -> None:
@@ -35,18 +37,18 @@ def _mark(canvas: Canvas, scene: Scene, box: Box, here: Sequence[Spot]) -> None:
 
 
 def _point(scene: Scene, box: Box, spot: Spot) -> Point:
-    if spot.hop is None:
-        return box.x + at.NODE_WIDTH, box.y
-    if spot.hop.lane is Lane.CABLE:
-        return scene.layout.cable_middle(spot.hop.near, spot.hop.far)
-    return scene.layout.near_drop(box, spot.hop.lane)
+    """At its hop, or the corner of its node."""
+    return (hop_point(scene, spot.hop) if spot.hop else None) or (box.x + at.NODE_WIDTH, box.y)
 
 
 def draw_legend(canvas: Canvas, scene: Scene) -> None:
     """A line per style that occurs."""
     entries: list[tuple[str, str]] = []
     if scene.way is not None:
-        entries = [("t-request", "request"), ("t-reply", "reply")]
+        failed = " t-failed" if scene.asked and scene.asked.verdict.outcome in (Outcome.FAILED, Outcome.ERROR) else ""
+        entries = [(f"t-request{failed}", "request"), (f"t-reply{failed}", "reply")]
+        if failed and any(spot.hop in scene.way.hops for spot in scene.spots):
+            entries = [(f"t-request{failed}", "request"), ("t-unreached", "not reached")]
     elif any(tally.bad for tally in scene.tallies.values()):
         entries = [("t-bad", "every path over it fails"), ("t-some", "some fail"), ("t-calm", "none fails")]
     group, y, x = canvas.group("t-legend"), scene.layout.height - 12, at.MARGIN + 4.0

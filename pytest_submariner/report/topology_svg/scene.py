@@ -49,9 +49,9 @@ class Scene:
         return cls(topology, layout, _by_box(found, layout), tuple(marked), asked, taken, _statuses(results))
 
     def state(self, hop: Hop) -> tuple[str, str]:
-        """(css class, words) of a connection; no words when one path is drawn."""
+        """(css class, words) of a connection. Where one path is drawn there are no words, and its own lines stand for its hops."""
         if self.asked is not None:
-            return "t-calm", ""
+            return "t-hidden" if self.way is not None and hop in self.way.hops else "t-calm", ""
         tally = self.tallies.get(hop, Tally())
         total = tally.good + tally.bad
         words = _TELLS[tally.state]
