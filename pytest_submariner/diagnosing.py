@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 TRACE_TIMEOUT_S = 1.0
 """For the attempt that is traced: on a data plane that works answers take milliseconds, and a lost packet is lost at once."""
+_NOTED = 3
 MOST = 4
 """Diagnoses in one run: paths that are asked one by one could all fail for the same reason."""
 
@@ -69,8 +70,11 @@ class Diagnosing:
             return
         for finding in self.last.findings:
             session.recorder.add_finding(finding)
-        for reason in self.last.observation.unread:
-            session.recorder.note(f"diagnosis: {reason}")
+        unread = self.last.observation.unread
+        for reason in unread[:_NOTED]:
+            session.recorder.note(f"diagnosis could not read {reason}")
+        if len(unread) > _NOTED:
+            session.recorder.note(f"diagnosis could not read {len(unread) - _NOTED} more")
         session.recorder.add_timing("diagnose_s", self.last.duration_s)
 
     def _ask(self, cases: Sequence[PathCase]) -> Mapping[str, PathResult]:

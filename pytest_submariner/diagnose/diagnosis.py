@@ -19,6 +19,7 @@ from pytest_submariner.diagnose.nodesight import NodeSight, sights
 from pytest_submariner.diagnose.objects import read_objects
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.trace import Trace
+from pytest_submariner.diagnose.tracer import Tracer
 from pytest_submariner.diagnose.unexplained import unexplained
 from pytest_submariner.errors import SubmarinerError
 from pytest_submariner.kube.client import KubeClient
@@ -117,10 +118,6 @@ class Diagnosis:
         self, failing: Sequence[Flow], seen: Mapping[tuple[str, str], NodeSight]
     ) -> tuple[dict[str, Trace], tuple[str, ...]]:
         if self._ask is None or not failing:
-            return {}, ()
-        try:
-            from pytest_submariner.diagnose.tracer import Tracer
-        except ModuleNotFoundError:
             return {}, ()
         try:
             return Tracer(self._topology, self._node_exec, self._ask).trace(failing, seen), ()
