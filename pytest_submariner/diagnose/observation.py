@@ -12,6 +12,7 @@ from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.scope import Scope
 from pytest_submariner.diagnose.trace import Trace
+from pytest_submariner.diagnose.ways import Ways
 from pytest_submariner.model.topology import Cluster, Node, Role, Topology
 
 
@@ -30,6 +31,11 @@ class Observation:
     @cached_property
     def failing(self) -> tuple[Flow, ...]:
         return tuple(flow for flow in self.flows if flow.fails)
+
+    @cached_property
+    def ways(self) -> Ways:
+        """The packets of a flow at the hooks of the nodes it passes."""
+        return Ways(self.topology, self.sights)
 
     @property
     def clusters(self) -> tuple[Cluster, ...]:
