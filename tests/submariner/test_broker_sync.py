@@ -32,6 +32,9 @@ class World:
     async def changed(self) -> None:
         self.followed += 1
 
+    async def enter(self, token: str, authority: str) -> bool:
+        return token != "expired"
+
     async def publish(self, cluster: str, gateway: str) -> None:
         """What a gateway that becomes active writes in its own cluster."""
         spec = SPEC.cluster(cluster)
@@ -65,7 +68,7 @@ async def world() -> AsyncIterator[World]:
         made = World({name: (await stack.enter_async_context(control_plane())).api for name in ("c1", "c2")})
         for cluster, namespace in (("c1", OPERATOR), ("c1", BROKER), ("c2", OPERATOR)):
             await made.apis[cluster].create("/api/v1/namespaces", objects.namespace(namespace))
-        sync = asyncio.create_task(BrokerSync(made.apis, "c1", made.changed).run())
+        sync = asyncio.create_task(BrokerSync(made.apis, "c1", made.enter, made.changed).run())
         try:
             yield made
         finally:
@@ -145,3 +148,33 @@ async def test_a_refreshed_gateway_is_no_change() -> None:
         await w.apis["c1"].patch(f"{ROOT}/{OPERATOR}/gateways/c1-gw1", stamp)
         await asyncio.sleep(0.1)
         assert w.followed == followed
+
+
+@pytest.mark.asyncio
+async def test_a_cluster_the_broker_refuses_neither_gives_nor_takes_until_it_is_let_in_again() -> None:
+    resource = f"/apis/submariner.io/v1alpha1/namespaces/{OPERATOR}/submariners"
+    spec = {"brokerK8sApiServerToken": "expired"}
+    async with world() as made:
+        await made.apis["c2"].create(resource, {"metadata": {"name": "submariner"}, "spec": spec})
+        await made.publish("c1", "c1-gw1")
+        await until(lambda: made.found("endpoints", "c1", BROKER), lambda found: found == [name_of("c1", "c1-gw1")])
+        await made.publish("c2", "c2-gw1")
+        await made.publish("c1", "c1-gw2")
+        await until(lambda: made.found("endpoints", "c1", BROKER), lambda found: found == [name_of("c1", "c1-gw2")])
+        assert await made.found("endpoints", "c2") == [name_of("c2", "c2-gw1")]
+        await made.apis["c2"].patch(f"{resource}/submariner", {"spec": {"brokerK8sApiServerToken": "renewed"}})
+        both = [name_of("c1", "c1-gw2"), name_of("c2", "c2-gw1")]
+        await made.await_everywhere("endpoints", both, both, both)
+
+
+@pytest.mark.asyncio
+async def test_what_another_cluster_of_the_same_id_has_put_on_the_broker_stays() -> None:
+    async with world() as made:
+        await made.publish("c1", "c1-gw1")
+        await made.publish("c2", "c2-gw1")
+        both = [name_of("c1", "c1-gw1"), name_of("c2", "c2-gw1")]
+        await made.await_everywhere("endpoints", both, both, both)
+        namesake = objects.endpoint(endpoint_of(SPEC.cluster("c1"), SPEC.node("c1-gw2"), "vxlan"), BROKER, synced=True)
+        await made.apis["c1"].create(f"{ROOT}/{BROKER}/endpoints", namesake)
+        three = sorted([*both, name_of("c1", "c1-gw2")])
+        await made.await_everywhere("endpoints", both, three, three)

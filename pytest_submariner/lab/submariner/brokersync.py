@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_submariner.dataplane import constants as c
 from pytest_submariner.errors import LabError
 from pytest_submariner.lab.apierrors import ApiError
+from pytest_submariner.lab.submariner.brokeraccess import BrokerAccess, Entry
 from pytest_submariner.lab.submariner.creation import path
-from pytest_submariner.lab.submariner.objects import GROUP_V1
+from pytest_submariner.lab.submariner.objects import GROUP_V1, GROUP_V1ALPHA1
 
 if TYPE_CHECKING:
     from pytest_submariner.lab.informer import Event, Informer
@@ -27,10 +29,15 @@ log = logging.getLogger(__name__)
 
 class BrokerSync:
     """`run()` for ever. A cluster takes part while it has a Gateway: without one nobody pushes its objects again when they are
-    deleted from the broker, which is how a cluster leaves."""
+    deleted from the broker, which is how a cluster leaves. Nor does one take part that the broker does not let in.
 
-    def __init__(self, apis: Mapping[str, KubeApi], broker: str, changed: Callable[[], Awaitable[None]]) -> None:
-        """`broker`: the cluster that is it. `changed` is awaited after every change of Endpoints or Clusters anywhere."""
+    From the broker a cluster removes what it has put there itself; another cluster of the same ID may have objects there too."""
+
+    def __init__(
+        self, apis: Mapping[str, KubeApi], broker: str, enter: Entry, changed: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`broker`: the cluster that is it, `enter`: how it answers who knocks. `changed` is awaited after every change of
+        Endpoints or Clusters anywhere."""
         self._changed = changed
         self._dirty = asyncio.Event()
         self._local = {name: _Namespace(api, c.OPERATOR_NAMESPACE, self._dirty) for name, api in apis.items()}
@@ -38,11 +45,20 @@ class BrokerSync:
             name: _follow(api, path(GROUP_V1, "gateways", c.OPERATOR_NAMESPACE), self._dirty)
             for name, api in apis.items()
         }
+        self._access = {
+            name: BrokerAccess(
+                _follow(api, path(GROUP_V1ALPHA1, "submariners", c.OPERATOR_NAMESPACE), self._dirty), enter
+            )
+            for name, api in apis.items()
+        }
         self._broker = _Namespace(apis[broker], c.BROKER_NAMESPACE, self._dirty)
+        self._pushed: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        """(kind, cluster) -> names on the broker that are its."""
 
     async def run(self) -> None:
         """Follows changes until cancelled; a refusal is logged and tried again."""
         informers = [*self._gateways.values(), *self._broker.informers.values()]
+        informers += [access.resources for access in self._access.values()]
         informers += [informer for local in self._local.values() for informer in local.informers.values()]
         for informer in informers:
             informer.start()
@@ -60,11 +76,15 @@ class BrokerSync:
 
     async def _sync(self) -> None:
         """To the broker first, then from it."""
-        present = [name for name in self._local if self._gateways[name].cache]
+        present = [name for name in self._local if self._gateways[name].cache and await self._access[name].is_granted()]
         for kind in KINDS:
             for name in present:
                 own = {key: labelled(item, name) for key, item in self._local[name].of(kind, None).items()}
-                await self._broker.become(kind, own, self._broker.of(kind, name))
+                pushed = self._pushed[kind, name]
+                pushed.update(own)
+                stored = {key: item for key, item in self._broker.of(kind, name).items() if key in pushed}
+                await self._broker.become(kind, own, stored)
+                pushed.intersection_update(own)
             for name in present:
                 others = {key: item for key, item in self._broker.of(kind).items() if origin(item) not in (None, name)}
                 local = self._local[name]

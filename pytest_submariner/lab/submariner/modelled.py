@@ -14,6 +14,7 @@ from pytest_submariner.lab.spec import ClusterSpec, LabSpec, NodeSpec
 from pytest_submariner.lab.submariner import crds, objects, workloads
 from pytest_submariner.lab.submariner.access import ApiAccess
 from pytest_submariner.lab.submariner.apply import Applier
+from pytest_submariner.lab.submariner.brokeraccess import entry
 from pytest_submariner.lab.submariner.brokersync import BrokerSync
 from pytest_submariner.lab.submariner.creation import Creator, path
 from pytest_submariner.lab.submariner.foundation import Broker, lay_foundation, open_broker
@@ -61,7 +62,8 @@ class ModelledSubmariner:
         await asyncio.gather(
             *(submariner_ready(self._apis[c.name], c, remotes, READY_DEADLINE_S) for c in self._spec.clusters)
         )
-        sync = BrokerSync(self._apis, self._spec.clusters[0].name, self.apply_all)
+        name = self._spec.clusters[0].name
+        sync = BrokerSync(self._apis, name, entry(self._access.urls[name]), self.apply_all)
         self._following = asyncio.create_task(sync.run(), name="broker sync")
 
     async def stop(self) -> None:
