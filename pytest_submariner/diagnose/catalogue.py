@@ -13,8 +13,10 @@ from pytest_submariner.diagnose.causes import (
     host,
     host_identity,
     kubernetes,
+    kubernetes_endpoints,
     mtu,
     netfilter,
+    netfilter_nat,
     overlay,
     overlay_fdb,
     overlay_identity,
@@ -25,6 +27,7 @@ from pytest_submariner.diagnose.causes import (
 
 _CHAPTERS = (
     kubernetes,
+    kubernetes_endpoints,
     cable,
     overlay,
     overlay_fdb,
@@ -32,6 +35,7 @@ _CHAPTERS = (
     routing,
     routing_gateway,
     netfilter,
+    netfilter_nat,
     cni,
     mtu,
     dns,

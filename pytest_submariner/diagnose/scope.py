@@ -100,6 +100,11 @@ def status_between(*positions: str) -> Scope:
     )
 
 
+def across(*positions: str) -> Scope:
+    """`crossing`, and what gateways say of it."""
+    return Scope(crossing(*positions).words, (crossing(*positions) | status_between(*positions)).holds)
+
+
 def tagged(*tags: str) -> Scope:
     return Scope(f"with {'/'.join(tags)}", lambda flow: any(tag in flow.case.tags for tag in tags))
 
