@@ -159,6 +159,9 @@ def test_nothing_sticks_out(port: int, failing: tuple[Recorder, Path], width: in
         assert await tab.run("document.documentElement.scrollWidth <= innerWidth")
         await tab.run("document.querySelectorAll('details').forEach(details => details.open = true)")
         assert await tab.run("document.documentElement.scrollWidth <= innerWidth")
+        await tab.until("document.querySelectorAll('.path[open] dl').length === 100")
+        edges = "[...document.querySelectorAll('.path dd, .finding dd, .facts dd')].map(e => e.getBoundingClientRect().right)"
+        assert max(await tab.run(edges)) <= width
 
     look(port, page, how)
 

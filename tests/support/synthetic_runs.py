@@ -71,6 +71,9 @@ def record(world: Topology, every: Iterable[PathCase], judge: Judge | None = Non
     return recorder
 
 
+_KUBECTL = "kubectl --kubeconfig /home/somebody/.local/state/submariner-lab/pytest-690c69c0/kubeconfig"
+
+
 def _result(case: PathCase, verdict: Verdict) -> PathResult:
     source, target = _node(case.source), _node(case.target)
     address = f"10.{7 + int(case.target.cluster[1:])}.{case.target.ordinal}.11"
@@ -98,7 +101,7 @@ def _result(case: PathCase, verdict: Verdict) -> PathResult:
         source_node=source,
         target_node=target,
         target_address=address,
-        command=f"kubectl --context {case.source.cluster} -n submariner-probe exec pod-{source} -- nc -zv -w 5 {address} 41021",
+        command=f"{_KUBECTL} --context {case.source.cluster} exec pod-{source} -- nc -zv -w 5 {address} 41021",
         suite="cross_cluster" if case.is_cross_cluster else "intra_cluster",
         nodeid=f"suites/cross_cluster/test_pod_to_pod.py::test_pod_reaches[{case.id}]",
         duration_s=0.004,

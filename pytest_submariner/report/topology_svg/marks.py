@@ -50,7 +50,7 @@ def draw_legend(canvas: Canvas, scene: Scene) -> None:
         if failed and any(spot.hop in scene.way.hops for spot in scene.spots):
             entries = [(f"t-request{failed}", "request"), ("t-unreached", "not reached")]
     elif any(tally.bad for tally in scene.tallies.values()):
-        entries = [("t-bad", "every path over it fails"), ("t-some", "some fail"), ("t-calm", "none fails")]
+        entries = [("t-bad", "every path over it fails"), ("t-some", "some fail"), ("t-good", "none fails")]
     group, y, x = canvas.group("t-legend"), scene.layout.height - 12, at.MARGIN + 4.0
     for css, words in entries:
         canvas.line([(x, y - 4), (x + 26, y - 4)], f"t-line {css}", into=group)

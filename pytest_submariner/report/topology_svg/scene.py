@@ -57,7 +57,7 @@ class Scene:
         words = _TELLS[tally.state]
         if total:
             words += f" ({tally.bad} of {count(total, 'path')})" if tally.bad else f" ({count(total, 'path')})"
-        return f"t-{tally.state}" if tally.bad else "t-calm", words
+        return f"t-{tally.state or 'calm'}", words
 
     def is_end(self, box: Box) -> bool:
         """Whether the drawn path starts or ends in a box."""
