@@ -6,17 +6,21 @@ there; answers go between those."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from pytest_submariner.dataplane.addresses import contains, ipv4_cidrs
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.trace import Way
 from pytest_submariner.model.path import Kind
-from pytest_submariner.model.topology import Role
+from pytest_submariner.model.topology import Role, Topology
 from pytest_submariner.nodestate.packets import Packet
 
 _MARK = 24
-"""Bytes of payload that tell a packet from others: the agents send random ones."""
+"""Bytes of payload that tell a packet from others."""
+_FRAME = b"SMP1"
+"""How the Python agent's datagrams begin (`probes/agent.py`); random bytes follow their length."""
 _TRANSLATIONS = 2
 """How often addresses may change on the way: at the source's node or its gateway, and at the remote gateway."""
 NodeKey = tuple[str, str]
@@ -41,7 +45,10 @@ class Conversation:
             if _mark(packet) not in self.marks:
                 return None
             return Way.REQUEST if packet.is_echo_request else Way.REPLY
-        if _mark(packet) in self.marks and (packet.source in self.clients or packet.destination in self.servers):
+        mark = _mark(packet)
+        if mark in self.marks and (
+            _is_random(packet) or packet.source in self.clients or packet.destination in self.servers
+        ):
             return Way.REQUEST
         there = (packet.source_port, packet.destination_port)
         if there[0] in self.client_ports and there[1] in self.server_ports and self._between(packet, Way.REQUEST):
@@ -78,19 +85,24 @@ class Conversation:
         return packet.source in ends[0] and packet.destination in ends[1]
 
 
-def conversations(flows: Iterable[Flow], packets: Mapping[NodeKey, Iterable[Packet]]) -> dict[str, Conversation]:
-    """By path id. Pods' flows are told first, then those of hosts: what a host sends is what no pod, and no host behind it,
-    began, because NAT may give the packets of any of them the same source. A host's requests are looked for on its own node,
+def conversations(
+    flows: Iterable[Flow], packets: Mapping[NodeKey, Iterable[Packet]], topology: Topology
+) -> dict[str, Conversation]:
+    """By path id. Pods' flows are told first, then those of hosts: what a host sends is what no pod began and no other node sent
+    it, because NAT may give the packets of any of them the same source. A host's requests are looked for on its own node,
     and on all where that has no capture."""
     bare = {node: tuple(_inside(found)) for node, found in packets.items()}
     everything = [packet for found in bare.values() for packet in found]
+    arrived = {node: {_mark(p) for p in found if p.direction == "in"} for node, found in bare.items()}
     claimed: set[Hashable] = set()
     known: dict[str, Conversation] = {}
     for flow in sorted(flows, key=_precedence):
         conversation = known[flow.id] = Conversation(flow)
-        own = bare.get((flow.source.cluster, flow.source.name), everything)
-        for packet in everything if flow.case.source.kind is Kind.POD else own:
-            if _begins(flow, packet) and _mark(packet) not in claimed:
+        key = (flow.source.cluster, flow.source.name)
+        of_pod = flow.case.source.kind is Kind.POD
+        others = claimed if of_pod else claimed | arrived.get(key, set())
+        for packet in everything if of_pod else bare.get(key, everything):
+            if _begins(flow, packet, topology) and _mark(packet) not in others:
                 conversation.learn(packet)
         claimed |= conversation.marks
         for _ in range(_TRANSLATIONS):
@@ -100,8 +112,22 @@ def conversations(flows: Iterable[Flow], packets: Mapping[NodeKey, Iterable[Pack
     return known
 
 
-def _precedence(flow: Flow) -> tuple[int, int]:
-    return int(flow.case.source.kind is not Kind.POD), int(flow.source.role is Role.GATEWAY)
+def listener_ports(flow: Flow) -> frozenset[int]:
+    """As the command that repeats the path by hand names it."""
+    return frozenset(map(int, re.findall(rf"\b{re.escape(flow.target_ip)} (\d+)\b", flow.result.command)))
+
+
+def is_translated_at_once(flow: Flow) -> bool:
+    """Whether the Service's address is gone before any device sees a packet: a host's, of a Service of its own cluster."""
+    return flow.to_service and not flow.crosses and flow.case.source.kind is Kind.HOSTPOD
+
+
+def _precedence(flow: Flow) -> tuple[int, int, int]:
+    return (
+        int(flow.case.source.kind is not Kind.POD),
+        int(is_translated_at_once(flow)),
+        int(flow.source.role is Role.GATEWAY),
+    )
 
 
 def _inside(packets: Iterable[Packet]) -> Iterator[Packet]:
@@ -110,11 +136,16 @@ def _inside(packets: Iterable[Packet]) -> Iterator[Packet]:
         yield packet.inner or packet
 
 
-def _begins(flow: Flow, packet: Packet) -> bool:
-    """Whether a packet on the source node is a request of the flow, as its client sent it."""
-    if packet.protocol != flow.case.protocol.value or packet.destination != flow.target_ip:
+def _begins(flow: Flow, packet: Packet, topology: Topology) -> bool:
+    """Whether a packet on the source node may be a request of the flow, as its client sent it."""
+    if packet.protocol != flow.case.protocol.value:
         return False
-    return flow.case.source.kind is not Kind.POD or packet.source == flow.source_ip
+    if packet.destination == flow.target_ip:
+        return flow.case.source.kind is not Kind.POD or packet.source == flow.source_ip
+    if not is_translated_at_once(flow) or packet.destination_port not in listener_ports(flow):
+        return False
+    pod_cidrs = ipv4_cidrs(topology.cluster(flow.target.cluster).pod_cidrs)
+    return any(contains(cidr, packet.destination) for cidr in pod_cidrs)
 
 
 def _mark(packet: Packet) -> Hashable | None:
@@ -126,3 +157,8 @@ def _mark(packet: Packet) -> Hashable | None:
     if packet.protocol == "tcp" and packet.is_syn and not packet.is_answer:
         return ("tcp", packet.tcp_sequence)
     return None
+
+
+def _is_random(packet: Packet) -> bool:
+    """Whether its mark is of no other path. UDP of the shell prober is the same for all."""
+    return packet.protocol != "udp" or packet.payload.startswith(_FRAME)

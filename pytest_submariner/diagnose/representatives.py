@@ -12,9 +12,9 @@ _ORDER = (Protocol.TCP, Protocol.UDP, Protocol.ICMP)
 
 
 def representatives(flows: Sequence[Flow], limit: int = MOST) -> tuple[Flow, ...]:
-    """At most `limit` flows that can be traced (IPv4 traffic), such that as many as possible of their source nodes and kinds, target nodes and kinds,
-    protocols, sizes and verdicts occur; plain TCP before others. No two have addresses and protocol in common, so that a
-    packet is never of two."""
+    """At most `limit` flows that can be traced (IPv4 traffic), such that as many as possible of their source nodes and kinds,
+    target nodes and kinds, protocols, sizes and verdicts occur; plain TCP before others. No two have addresses and protocol in
+    common, so that a packet is never of two."""
     left = sorted((flow for flow in flows if _traceable(flow)), key=_preference)
     chosen: list[Flow] = []
     covered: set[Hashable] = set()
@@ -49,6 +49,9 @@ def _traits(flow: Flow) -> frozenset[Hashable]:
 
 
 def _wire(flow: Flow) -> Hashable:
+    """What tells its packets from others. Of a host's own the Service's address is gone at once, so its pod's node has to do."""
+    if flow.case.source.kind is Kind.HOSTPOD and not flow.crosses:
+        return flow.source, flow.target, flow.case.protocol
     return flow.source_ip, flow.case.source.kind, flow.target_ip, flow.case.protocol
 
 

@@ -6,9 +6,8 @@ counters of its devices before and after are all there is. Captures end by thems
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from pytest_submariner.dataplane.constants import (
     VXLAN_TUNNEL_OCTET,
 )
 from pytest_submariner.diagnose import tracenotes
-from pytest_submariner.diagnose.conversation import Conversation, NodeKey, conversations
+from pytest_submariner.diagnose.conversation import Conversation, NodeKey, conversations, listener_ports
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.ladder import TUNNEL_DEVICES, Sights, is_readable, ladder, underlay
 from pytest_submariner.diagnose.representatives import representatives
@@ -29,7 +28,7 @@ from pytest_submariner.errors import SubmarinerError
 from pytest_submariner.model.nodestate import LinkStats
 from pytest_submariner.model.path import Kind, PathCase
 from pytest_submariner.model.result import PathResult
-from pytest_submariner.model.topology import Node, Topology
+from pytest_submariner.model.topology import Node, Role, Topology
 from pytest_submariner.model.verdict import Verdict
 from pytest_submariner.nodestate.capture import Capture
 from pytest_submariner.nodestate.selection import Selection
@@ -72,7 +71,7 @@ class Tracer:
         if not nodes:
             return {}
         cable_ports = _cable_ports(sights)
-        wanted = _selection(chosen, sights, cable_ports)
+        wanted = self._selection(chosen, sights, cable_ports)
         watches = {_key(node): _Watch(self._node_exec, node, wanted, sights) for node in nodes}
         with ThreadPoolExecutor(min(AT_ONCE, len(nodes)), thread_name_prefix="trace") as pool:
             try:
@@ -82,7 +81,9 @@ class Tracer:
                 looks = dict(zip(watches, pool.map(_Watch.stop, watches.values()), strict=True))
         seen = {key: look for key, look in looks.items() if look is not None}
         refusals = {key: watch.refusal for key, watch in watches.items() if watch.refusal}
-        known = conversations(chosen, {key: look.packets for key, look in seen.items() if look.tool != COUNTERS})
+        known = conversations(
+            chosen, {key: look.packets for key, look in seen.items() if look.tool != COUNTERS}, self._topology
+        )
         return {
             flow.id: self._told(known[flow.id], ladders[flow.id], seen, refusals, answers.get(flow.id), cable_ports)
             for flow in chosen
@@ -93,8 +94,9 @@ class Tracer:
         looked for again, in sight, when the next packet comes."""
         started = time.monotonic()
         answers = dict(self._ask([flow.case for flow in flows]))
-        if time.monotonic() - started < AT_ONCE_S:
-            answers |= self._ask([f.case for f in flows if f.id in answers and answers[f.id].verdict not in _ANSWERED])
+        again = [f.case for f in flows if f.id in answers and answers[f.id].verdict not in _ANSWERED]
+        if again and time.monotonic() - started < AT_ONCE_S:
+            answers |= self._ask(again)
         return answers
 
     def _told(
@@ -128,6 +130,28 @@ class Tracer:
             astray=astray(conversation, rungs, here, cable_ports),
             lines=tracenotes.lines(conversation, nodes, here),
         )
+
+    def _selection(self, flows: Sequence[Flow], sights: Sights, cable_ports: frozenset[int]) -> Selection:
+        """The flows' packets, whatever NAT makes of their ends."""
+        addresses: dict[str, None] = {}
+        hosts: dict[str, None] = {}
+        for flow in flows:
+            for ip, kind in ((flow.source_ip, flow.case.source.kind), (flow.target_ip, flow.case.target.kind)):
+                (addresses if kind in (Kind.POD, Kind.SVC) else hosts)[ip] = None
+            for node in self._rewriters(flow) if flow.to_service else ():
+                # Behind them neither the Service's address may be left, nor the source's.
+                sight = sights.get(_key(node))
+                hosts |= dict.fromkeys(sorted(sight.own_ips - {"127.0.0.1"}) if sight else ())
+        ports = sorted({port for flow in flows for port in listener_ports(flow)})
+        tunnels = dict.fromkeys((VX_SUBMARINER_PORT, *sorted(cable_ports), *CNI_TUNNELS))
+        return Selection(tuple(addresses), tuple(hosts), tuple(ports), tuple(tunnels), OCTETS)
+
+    def _rewriters(self, flow: Flow) -> Iterator[Node]:
+        """Nodes that may give a flow to a Service another source."""
+        yield flow.source
+        if flow.crosses:
+            gateways = (self._topology.cluster(node.cluster).node_at(Role.GATEWAY.place) for node in flow.nodes)
+            yield from (node for node in gateways if node is not None)
 
     def _nodes(self, rungs: Iterable[Rung]) -> list[Node]:
         named = {_key(node): node for cluster in self._topology.clusters for node in cluster.nodes}
@@ -185,27 +209,6 @@ def _link_stats(there: NodeExec) -> dict[str, LinkStats]:
 
 def _rise(before: LinkStats, after: LinkStats) -> LinkStats:
     return LinkStats(after.rx_packets - before.rx_packets, after.tx_packets - before.tx_packets)
-
-
-def _selection(flows: Sequence[Flow], sights: Sights, cable_ports: frozenset[int]) -> Selection:
-    """The flows' packets, whatever NAT makes of one of their ends."""
-    addresses: dict[str, None] = {}
-    hosts: dict[str, None] = {}
-    ports = {port for flow in flows for port in _ports(flow)}
-    for flow in flows:
-        for ip, kind in ((flow.source_ip, flow.case.source.kind), (flow.target_ip, flow.case.target.kind)):
-            (addresses if kind in (Kind.POD, Kind.SVC) else hosts)[ip] = None
-        if flow.case.source.kind is Kind.HOSTPOD and flow.to_service:
-            # Behind the remote gateway neither the Service's address nor the host's own is left.
-            sight = sights.get(_key(flow.source))
-            hosts |= dict.fromkeys(sorted(sight.own_ips - {"127.0.0.1"}) if sight else ())
-    tunnels = dict.fromkeys((VX_SUBMARINER_PORT, *sorted(cable_ports), *CNI_TUNNELS))
-    return Selection(tuple(addresses), tuple(hosts), tuple(sorted(ports)), tuple(tunnels), OCTETS)
-
-
-def _ports(flow: Flow) -> Iterable[int]:
-    """The listener's, as the command that repeats the path by hand names it."""
-    return map(int, re.findall(rf"\b{re.escape(flow.target_ip)} (\d+)\b", flow.result.command))
 
 
 def _cable_ports(sights: Sights) -> frozenset[int]:
