@@ -22,6 +22,7 @@ from pytest_submariner.model.topology import Cluster, Topology
 if TYPE_CHECKING:
     from pytest_submariner.compare.ginkgo import GinkgoReport
     from pytest_submariner.compare.progress import Progress
+    from pytest_submariner.kube.client import KubeClient
     from pytest_submariner.session import Session
 
 REPORT: Final = "subctl-verify.junit.xml"
@@ -178,19 +179,27 @@ def _deadline(config: pytest.Config) -> float:
 def _remove(namespaces: Iterable[str], clusters: Iterable[Cluster]) -> None:
     """subctl deletes the namespace of a spec it is interrupted in; one that was killed does not."""
     from pytest_submariner.kube.client import KubeClient
-    from pytest_submariner.kube.errors import ApiError
 
     for cluster in clusters:
         kube = KubeClient(cluster.kubeconfig, cluster.context)
         try:
-            for name in list(namespaces)[-1:]:
-                kube.delete("namespaces", name)
+            there = {str(found["metadata"]["name"]) for found in kube.list("namespaces")}
+            for name in there.intersection(namespaces):
+                _delete(kube, name)
         except SubmarinerError as error:
-            if isinstance(error, ApiError) and error.status == HTTPStatus.CONFLICT:
-                continue  # it is being removed
             sys.stderr.write(f"submariner: could not remove what subctl left in {cluster.context}: {error}\n")
         finally:
             kube.close()
+
+
+def _delete(kube: KubeClient, namespace: str) -> None:
+    from pytest_submariner.kube.errors import ApiError
+
+    try:
+        kube.delete("namespaces", namespace)
+    except ApiError as error:
+        if error.status != HTTPStatus.CONFLICT:  # it is being removed
+            raise
 
 
 def _tell_spec(progress: Progress, line: str, tell: _Terminal) -> None:

@@ -121,9 +121,11 @@ class Verify:
                     on_line(line)
             finally:
                 late = not running.output_closed
+                # A namespace that subctl makes last may be told only now.
                 for line in running.end():
                     log.write(f"{line}\n")
                     last.append(line)
+                    on_line(line)
         if not self.report.is_file():
             why = f"was ended after {time.monotonic() - started:.0f} s" if late else running.status
             words = [line for line in last if line.strip()] or ["(it printed nothing)"]
