@@ -156,6 +156,20 @@ def test_deadline_asks_it_to_end_and_takes_the_report(tmp_path: Path) -> None:
     assert (tmp_path / "cleaned").exists()
 
 
+def test_what_it_says_while_it_ends_is_heard(tmp_path: Path) -> None:
+    """It may have made one more namespace by then."""
+    late = WAITS.replace(
+        "trap 'echo cleaned", """trap 'echo "Generated namespace \\"e2e-tests-late\\" in cluster"; echo cleaned"""
+    )
+    progress = Progress()
+
+    def listen(line: str) -> None:
+        progress.feed(line)
+
+    verify(fake_subctl(tmp_path, late), seconds=0.5).run(listen)
+    assert progress.namespaces[-1] == "e2e-tests-late"
+
+
 def test_one_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subctl, "GRACE_S", 0.2)
     deaf = WAITS.replace("trap 'echo", "trap '' TERM; : 'echo")
