@@ -53,6 +53,21 @@ class Place:
         return f"{words.get(self.role, 'non-gateway nodes')} of {self.cluster}"
 
 
+@dataclass(frozen=True, repr=False)
+class NodeCase:
+    """What one item asks: all nodes of a place, in one aspect."""
+
+    place: Place
+    aspect: Aspect
+
+    def __repr__(self) -> str:
+        return f"{self.place}-{self.aspect.value}"
+
+    @property
+    def title(self) -> str:
+        return f"{self.aspect.label} of {self.place.title}: as the objects demand"
+
+
 @dataclass(frozen=True)
 class Objects:
     """The view of a cluster, and annotations of its Nodes by name."""
@@ -81,8 +96,9 @@ class NodeChecks:
         self._states: dict[Node, NodeState | SubmarinerError] = {}
         self._settled: set[Node] = set()
 
-    def check(self, place: Place, aspect: Aspect) -> list[Checked]:
+    def check(self, case: NodeCase) -> list[Checked]:
         """Every node of a place. RequirementUnmet when the run has no such cluster or node, or Submariner works differently there."""
+        place, aspect = case.place, case.aspect
         nodes = self._nodes(place)
         others = [n for other in self._expected if other != place for n in self._known(other)]
         self._read([n for n in (*nodes, *others) if n not in self._states])
@@ -173,17 +189,17 @@ class NodeChecks:
         return Objects(view, {n["metadata"]["name"]: n["metadata"].get("annotations") or {} for n in nodes})
 
 
-def judge(place: Place, aspect: Aspect, checked: list[Checked]) -> None:
+def judge(case: NodeCase, checked: list[Checked]) -> None:
     """ConformanceFailed with the deviations of all nodes; else ProbeInconclusive when one could not be judged; else a skip
     (RequirementUnmet) when none is to be."""
     __tracebackhide__ = True
     if any(one.deviations for one in checked):
-        raise ConformanceFailed(report(aspect, checked))
+        raise ConformanceFailed(report(case.aspect, checked))
     errors = [one for one in checked if one.error is not None]
     if errors:
-        raise ProbeInconclusive("\n".join(f"{aspect.value} of {one.node.name}: {one.error}" for one in errors))
+        raise ProbeInconclusive("\n".join(f"{case.aspect.value} of {one.node.name}: {one.error}" for one in errors))
     if all(one.skipped for one in checked):
-        raise RequirementUnmet(f"{place}: {checked[0].skipped}")
+        raise RequirementUnmet(f"{case.place}: {checked[0].skipped}")
 
 
 def report(aspect: Aspect, checked: list[Checked]) -> str:

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pytest_submariner.dataplane.aspects import Aspect
-from pytest_submariner.nodecheck import Place
+from pytest_submariner.nodecheck import NodeCase
 
 
-def test_node_is_as_the_objects_demand(
-    place: Place, aspect: Aspect, assert_node_state: Callable[[Place, Aspect], object]
-) -> None:
+def test_node_is_as_the_objects_demand(case: NodeCase, assert_node_state: Callable[[NodeCase], object]) -> None:
     """Nothing of Submariner's is missing, different, or left over. A failure says what was expected, what was found, and what
     that means for traffic; a node that cannot be read is an error."""
-    assert_node_state(place, aspect)
+    assert_node_state(case)

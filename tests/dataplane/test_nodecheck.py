@@ -14,7 +14,7 @@ from pytest_submariner.dataplane.aspects import Aspect
 from pytest_submariner.errors import ConformanceFailed, NodeUnreachable, ProbeInconclusive, RequirementUnmet
 from pytest_submariner.model.nodestate import FdbEntry, NftTable, NodeState
 from pytest_submariner.model.topology import Cluster, Node, Role, Topology
-from pytest_submariner.nodecheck import NodeChecks, Place, judge
+from pytest_submariner.nodecheck import NodeCase, NodeChecks, Place, judge
 from pytest_submariner.session import Session
 
 GATEWAY = Node("c1-gw", "c1", Role.GATEWAY, "172.18.0.11")
@@ -82,20 +82,20 @@ def checks(clusters: Clusters, *expected: Place) -> NodeChecks:
 
 
 def outcome(clusters: Clusters, place: Place, aspect: Aspect) -> None:
-    judge(place, aspect, checks(clusters, place).check(place, aspect))
+    judge(NodeCase(place, aspect), checks(clusters, place).check(NodeCase(place, aspect)))
 
 
 def test_every_node_is_read_once_and_objects_too(clusters: Clusters) -> None:
     run = checks(clusters, GW, NGW, PGW)
     for place in (GW, NGW):
         for aspect in Aspect:
-            judge(place, aspect, run.check(place, aspect))
+            judge(NodeCase(place, aspect), run.check(NodeCase(place, aspect)))
     assert sorted(clusters.reads) == ["c1-gw", "c1-w"]
     assert len(clusters.listed) == 4
 
 
 def test_only_what_is_asked_for_is_read(clusters: Clusters) -> None:
-    checks(clusters, NGW).check(NGW, Aspect.FDB)
+    checks(clusters, NGW).check(NodeCase(NGW, Aspect.FDB))
     assert clusters.reads == ["c1-w"]
 
 
@@ -109,7 +109,7 @@ def test_a_deviation_that_stays_is_told_with_its_consequence(clusters: Clusters)
     clusters.states["c1-w"] = [ASTRAY]
     run = checks(clusters, NGW)
     with pytest.raises(ConformanceFailed) as failed:
-        judge(NGW, Aspect.FDB, run.check(NGW, Aspect.FDB))
+        judge(NodeCase(NGW, Aspect.FDB), run.check(NodeCase(NGW, Aspect.FDB)))
     first, *rest = str(failed.value).splitlines()
     assert first.startswith(
         "Forwarding entries (FDB) of c1-w: expected 00:00:00:00:00:00 dev vx-submariner dst 172.18.0.11"
@@ -117,8 +117,8 @@ def test_a_deviation_that_stays_is_told_with_its_consequence(clusters: Clusters)
     assert rest[0] == "c1-w (non-gateway node of c1):"
     assert [line.split(":")[0].strip() for line in rest[1:]] == ["expected", "found", "consequence"]
     assert clusters.reads == ["c1-w", "c1-w"]
-    run.check(NGW, Aspect.FDB)
-    judge(NGW, Aspect.ROUTES, run.check(NGW, Aspect.ROUTES))
+    run.check(NodeCase(NGW, Aspect.FDB))
+    judge(NodeCase(NGW, Aspect.ROUTES), run.check(NodeCase(NGW, Aspect.ROUTES)))
     assert clusters.reads == ["c1-w", "c1-w"], "a second look is enough for the run"
 
 
