@@ -20,7 +20,7 @@ _NO_OVERLAY = frozenset({"ovnkubernetes"})
 """Network plugins for which another handler does the work (submariner:pkg/routeagent_driver/main.go)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spoke:
     """`hub` is None when the gateway node was not read; `local` the cluster's own Endpoint, None when it has none."""
 

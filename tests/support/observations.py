@@ -75,6 +75,14 @@ def changed(seen: Observation, node: str, *, after: bool = False, **parts: Chang
     return _with_sight(seen, key, replace(sight, after=new) if after else replace(sight, before=new))
 
 
+def unread(seen: Observation, node: str, part: str) -> Observation:
+    """With a part of a node's state that could not be read."""
+    key, sight = _sight(seen, node)
+    none: dict[str, Any] = {part: None}
+    before = replace(sight.before, **none, unread={**sight.before.unread, part: "no such program"})
+    return _with_sight(seen, key, replace(sight, before=before))
+
+
 def counted(seen: Observation, node: str, **counters: int) -> Observation:
     """With kernel counters that rose by so much while probes ran: `counted(seen, "c1-gw", UdpNoPorts=12)`."""
     key, sight = _sight(seen, node)
@@ -115,13 +123,21 @@ def failing(
 
 
 def lost(
-    seen: Observation, path: str, node: str, number: int, *, way: Way = Way.REQUEST, after: int | None = None
+    seen: Observation,
+    path: str,
+    node: str,
+    number: int,
+    *,
+    on: str = "",
+    way: Way = Way.REQUEST,
+    after: int | None = None,
 ) -> Observation:
-    """With a trace of `path`, whose packets were seen up to rung `after` (the one before `number`) and not at `number`, which is on
-    `node`."""
+    """With a trace of `path`, whose packets were seen up to rung `after` (the one before `number`), which is on the node `on`, and
+    not at `number`, which is on `node`."""
     key, _ = _sight(seen, node)
+    before = _sight(seen, on or node)[0]
     last = number - 1 if after is None else after
-    rungs = [Rung(way, n, key[0], node, "", "in") for n in (last, number)]
+    rungs = [Rung(way, last, *before, "", "out"), Rung(way, number, *key, "", "in")]
     trace = Trace(path, (Sighting(rungs[0], 2), Sighting(rungs[1], 0)), tools={node: "tcpdump"})
     return replace(seen, traces={**seen.traces, path: trace})
 

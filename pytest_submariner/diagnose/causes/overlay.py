@@ -143,20 +143,20 @@ def overlay_port_taken(seen: Observation) -> Iterator[Suspicion]:
     sources=("submariner issue 330", "submariner issue 2841", "Submariner documentation: prerequisites"),
 )
 def overlay_udp4800_blocked(seen: Observation) -> Iterator[Suspicion]:
-    lost = {spoke: traces for spoke in spokes(seen) if (traces := _lost_under_way(seen, spoke))}
-    for gateway in dict.fromkeys(spoke.gateway for spoke in lost):
-        own = [spoke for spoke in spokes(seen) if spoke.gateway == gateway]
-        hit = [spoke for spoke in lost if spoke.gateway == gateway]
-        fine = [spoke.node for spoke in own if spoke not in lost and seen.working_in(scope.node_cut_off(spoke.node))]
-        places = [spoke.node for spoke in hit] if fine else [gateway]
-        for place in places:
+    every = list(spokes(seen))
+    lost = {spoke.node: traces for spoke in every if (traces := _lost_under_way(seen, spoke))}
+    for gateway in dict.fromkeys(spoke.gateway for spoke in every if spoke.node in lost):
+        own = [spoke for spoke in every if spoke.gateway == gateway]
+        hit = [spoke for spoke in own if spoke.node in lost]
+        others_work = any(spoke.node not in lost and seen.working_in(scope.node_cut_off(spoke.node)) for spoke in own)
+        for place in [spoke.node for spoke in hit] if others_work else [gateway]:
             about = [spoke for spoke in hit if place in (spoke.node, gateway)]
             yield Suspicion(
                 place,
                 f"UDP port {VX_SUBMARINER_PORT}",
                 tuple(line for spoke in about for line in _encapsulated(spoke)),
                 carried_by(seen, place),
-                traffic=tuple(dict.fromkeys(_under_way(trace) for spoke in about for trace in lost[spoke])),
+                traffic=tuple(dict.fromkeys(_under_way(trace) for spoke in about for trace in lost[spoke.node])),
             )
 
 
