@@ -201,13 +201,11 @@ def _status(arguments: argparse.Namespace) -> int:
         _print_json(labs)
     elif not labs:
         print("no lab is running")
-    for lab in labs if not arguments.json else ():
-        faults = ", ".join(lab["faults"]) or "none"
-        print(f"lab {lab['name']}: pid {lab['pid']}, up for {lab['age_s']:.0f} s, faults: {faults}")
-        for node in lab["nodes"]:
-            print(
-                f"  {node['cluster']}  {node['name']:<12} {node['role']:<12} {node['ip']:<14} pods of {node['cni_ip']}"
-            )
+    else:
+        from pytest_submariner.lab.drawing import draw
+
+        is_plain = "utf" not in (sys.stdout.encoding or "").lower()
+        print("\n\n".join(draw(lab, plain=is_plain) for lab in labs))
     return 0
 
 

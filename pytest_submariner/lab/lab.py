@@ -146,6 +146,7 @@ class Lab:
                 for n in self.spec.nodes
             ],
             "profile": self.spec.profile,
+            "cable": self.spec.cable,
             "timings": self.timings,
         }
 
