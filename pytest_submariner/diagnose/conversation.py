@@ -89,11 +89,13 @@ def conversations(
     flows: Iterable[Flow], packets: Mapping[NodeKey, Iterable[Packet]], topology: Topology
 ) -> dict[str, Conversation]:
     """By path id. Pods' flows are told first, then those of hosts: what a host sends is what no pod began and no other node sent
-    it, because NAT may give the packets of any of them the same source. A host's requests are looked for on its own node,
+    to it, because NAT may give the packets of any of them the same source. A host's requests are looked for on its own node,
     and on all where that has no capture."""
     bare = {node: tuple(_inside(found)) for node, found in packets.items()}
     everything = [packet for found in bare.values() for packet in found]
-    arrived = {node: {_mark(p) for p in found if p.direction == "in"} for node, found in bare.items()}
+    arrived = {
+        node: {_mark(p) for p in found if p.direction == "in" and not p.is_echo_reply} for node, found in bare.items()
+    }
     claimed: set[Hashable] = set()
     known: dict[str, Conversation] = {}
     for flow in sorted(flows, key=_precedence):
@@ -122,11 +124,14 @@ def is_translated_at_once(flow: Flow) -> bool:
     return flow.to_service and not flow.crosses and flow.case.source.kind is Kind.HOSTPOD
 
 
-def _precedence(flow: Flow) -> tuple[int, int, int]:
+def _precedence(flow: Flow) -> tuple[bool, bool, bool, bool]:
+    """Who is told by addresses that nobody else has comes first. Behind its translation, what goes to a Service looks like what
+    goes to its pod."""
     return (
-        int(flow.case.source.kind is not Kind.POD),
-        int(is_translated_at_once(flow)),
-        int(flow.source.role is Role.GATEWAY),
+        flow.case.source.kind is not Kind.POD,
+        is_translated_at_once(flow),
+        not flow.to_service,
+        flow.source.role is Role.GATEWAY,
     )
 
 

@@ -100,6 +100,7 @@ cd /; rm -rf "$d"
 )
 _LINK = re.compile(r"(?P<index>\d+): (?P<name>[^:@\s]+)\S*:? .*?link/\S+(?: (?P<mac>[0-9a-f:]{17}))?")
 """A line of `ip -o link show`."""
+_CAPTURED = re.compile(r"(\d+) packets? captured")
 _DROPPED = re.compile(r"(\d+) packets? dropped by kernel")
 _NO_MAC = "00:00:00:00:00:00"
 """lo's: every frame of it would look outgoing."""
@@ -220,8 +221,10 @@ class Capture:
         except ValueError as error:
             said = result.error_text.strip()
             raise ProbeInconclusive(f"{self._node.node.name}: capture on {self.device}: {error}; {said}") from None
-        dropped = _DROPPED.search(result.error_text)
-        self.complete = len(self.packets) < self._limit and dropped is not None and dropped[1] == "0"
+        captured, dropped = _CAPTURED.search(result.error_text), _DROPPED.search(result.error_text)
+        self.complete = (
+            captured is not None and int(captured[1]) < self._limit and dropped is not None and dropped[1] == "0"
+        )
         return self.packets
 
 

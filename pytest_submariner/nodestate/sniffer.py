@@ -3,7 +3,7 @@
 Arguments: device (or `any`), packets, bytes to keep of each, and what is wanted, `name=value,value;name=…`: any of
 `protocol` (number), `address`, `port`, which must all hold; or the lists of a Selection, of which one must. Empty: everything.
 Writes a pcap file of Linux cooked v2 frames to stdout, and to stderr `listening on DEVICE` once the kernel queues packets
-for us, and at the end how many the kernel had to drop.
+for us, and at the end how many were captured, and dropped by the kernel, in tcpdump's words.
 """
 
 import signal
@@ -119,7 +119,7 @@ def main(device: str, limit: int, keep: int, words: str) -> None:
             written += 1
     finally:
         _, dropped = struct.unpack("II", sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
-        sys.stderr.write(f"{dropped} packets dropped by kernel\n")
+        sys.stderr.write(f"{written} packets captured\n{dropped} packets dropped by kernel\n")
 
 
 if __name__ == "__main__":
