@@ -1,8 +1,9 @@
 """Every fault in a lab, one at a time, with the suites: do the paths break which the table says, and no others?
 
-    python -m benchmarks.faults [--results benchmarks/results/faults.md] [ID …]
+    python -m benchmarks.faults [--otherwise | --healthy] [--results benchmarks/results/faults.md] [ID …]
 
-Boots a lab of two clusters, each a gateway and a worker, and removes it. Exit status 1 when a fault differs from its signature."""
+Boots a lab of two clusters, each a gateway and a worker, and removes it. Exit status 1 when a fault differs from its signature.
+`--otherwise` makes each fault by its other means; `--healthy` makes the look-alikes, which must break nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_submariner.lab.faults import FAULTS, Fault, find
+from pytest_submariner.lab.faults import FAULTS, LOOK_ALIKES, Fault, Injection, lookup
+from pytest_submariner.lab.faults.signatures import NOTHING
 
 _LAB = (sys.executable, "-m", "pytest_submariner.lab.cli")
 _SUITES = ("suites/cross_cluster", "suites/intra_cluster")
@@ -28,15 +30,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--results", type=Path, help="File for the table (default: print it only)")
     parser.add_argument("-k", dest="paths", default="", help="Ask these paths only, as pytest's -k (default: all)")
+    parser.add_argument("--gateways", type=int, default=1, help="Gateway nodes per cluster (default: %(default)s)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--otherwise", action="store_true", help="Make the faults by their other means")
+    which.add_argument("--healthy", action="store_true", help="Make healthy look-alikes instead of faults")
     parser.add_argument("ids", nargs="*", metavar="ID", help="Faults (default: all that this lab can have)")
     arguments = parser.parse_args()
-    wanted = [find(name) for name in arguments.ids] or [fault for fault in FAULTS if "OTHER_GATEWAY" not in fault.needs]
+    known: Sequence[Injection] = LOOK_ALIKES if arguments.healthy else FAULTS
+    lacking = {"OTHER_WORKER"} | ({"OTHER_GATEWAY"} if arguments.gateways == 1 else set())
+    wanted = [lookup(name) for name in arguments.ids] or [item for item in known if not lacking & set(item.needs)]
     lab = f"faults-{os.getpid()}"
-    _command("up", "--name", lab, "--owner-pid", str(os.getpid()))
+    _command("up", "--name", lab, "--gateways", str(arguments.gateways), "--owner-pid", str(os.getpid()))
     rows: list[tuple[bool, str]] = []
     try:
         for fault in wanted:
-            rows.append(_try(lab, fault, arguments.paths))
+            rows.append(_try(lab, fault, arguments.paths, ["--otherwise"] * arguments.otherwise))
             sys.stdout.write(rows[-1][1] + "\n")
             sys.stdout.flush()
     finally:
@@ -46,9 +54,9 @@ def main() -> int:
     return 0 if all(agrees for agrees, _ in rows) else 1
 
 
-def _try(lab: str, fault: Fault, selection: str) -> tuple[bool, str]:
+def _try(lab: str, fault: Injection, selection: str, options: Sequence[str]) -> tuple[bool, str]:
     """(as the table says, a row of the page)."""
-    _command("inject", "--name", lab, fault.id)
+    _command("inject", "--name", lab, *options, fault.id)
     try:
         start = time.monotonic()
         paths = _measure(lab, selection)
@@ -57,12 +65,14 @@ def _try(lab: str, fault: Fault, selection: str) -> tuple[bool, str]:
         _command("heal", "--name", lab, "--all")
     asked = {path["id"] for path in paths if path["verdict"] != "skipped"}
     broken = {path["id"] for path in paths if path["verdict"] not in ("ok", "by-design", "skipped")}
-    must, may = fault.breaks.failing(asked, "c1", ("c2",))
+    breaks = fault.breaks if isinstance(fault, Fault) else NOTHING
+    must, may = breaks.failing(asked, "c1", ("c2",))
     missed, more = sorted(must - broken), sorted(broken - must - may)
     remarks = [f"works: {_some(missed)}"] * bool(missed) + [f"fails too: {_some(more)}"] * bool(more)
     agrees = bool(asked) and not missed and not more
     said = "as the table says" if agrees else "; ".join(remarks) or "no path was asked"
-    return agrees, f"| `{fault.id}` | {fault.layer} | {len(broken)} of {len(asked)} | {said} | {seconds:.0f} s |"
+    layer = fault.layer if isinstance(fault, Fault) else "–"
+    return agrees, f"| `{fault.id}` | {layer} | {len(broken)} of {len(asked)} | {said} | {seconds:.0f} s |"
 
 
 def _some(ids: Sequence[str]) -> str:

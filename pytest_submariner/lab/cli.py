@@ -125,12 +125,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_fault_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     faults = commands.add_parser("faults", help="List the faults a lab can have")
+    faults.add_argument("--healthy", action="store_true", help="List healthy states that look like faults instead")
     faults.add_argument("--json", action="store_true", help="Print a list as JSON")
     faults.set_defaults(command=_faults)
 
     inject = commands.add_parser("inject", help="Break something; `heal` puts it right again")
     _name(inject)
-    inject.add_argument("fault", metavar="ID", help="A fault, as `faults` lists it")
+    inject.add_argument("fault", metavar="ID", help="A fault (or healthy look-alike), as `faults` lists it")
+    inject.add_argument("--otherwise", action="store_true", help="Make the same fault by other means")
     inject.add_argument("--cluster", help="Cluster to break (default: the first)")
     inject.add_argument("--node", help="Node to break (default: the first of the fault's role)")
     inject.add_argument("--json", action="store_true", help="Print what was injected as JSON")
@@ -240,12 +242,13 @@ def _diagnose(arguments: argparse.Namespace) -> int:
 
 
 def _faults(arguments: argparse.Namespace) -> int:
-    from pytest_submariner.lab.faults import FAULTS
+    from pytest_submariner.lab.faults import FAULTS, LOOK_ALIKES
 
+    listed = LOOK_ALIKES if arguments.healthy else FAULTS
     if arguments.json:
-        _print_json([fault.describe() for fault in FAULTS])
+        _print_json([fault.describe() for fault in listed])
         return 0
-    for fault in FAULTS:
+    for fault in listed:
         print(f"{fault.id:<36} {fault.role:<12} {fault.title}")
     return 0
 
@@ -253,7 +256,7 @@ def _faults(arguments: argparse.Namespace) -> int:
 def _inject(arguments: argparse.Namespace) -> int:
     state = LabState.find(arguments.name)
     request = {"op": "inject", "id": arguments.fault, "cluster": arguments.cluster, "node": arguments.node}
-    injected = ask(state.control, request)
+    injected = ask(state.control, request | {"otherwise": arguments.otherwise})
     if arguments.json:
         _print_json(injected)
     else:

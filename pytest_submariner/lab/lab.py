@@ -93,7 +93,8 @@ class Lab:
             self._ssh.start()
         async with self._timed("submariner_s"):
             await submariner.install()
-        self._injector = Injector(self.spec, self._network, {name: c.api for name, c in self._clusters.items()})
+        apis = {name: cluster.api for name, cluster in self._clusters.items()}
+        self._injector = Injector(self.spec, self._network, apis, self._pod_sandbox)
         kubeconfig = self._credentials.kubeconfig(self.spec, self._listeners.ports())
         self._state.write("kubeconfig", yaml.safe_dump(kubeconfig, sort_keys=False))
 
@@ -156,7 +157,9 @@ class Lab:
             case "status":
                 return {"faults": self._faults.active}
             case "inject":
-                return await self._faults.inject(request["id"], request["cluster"], request["node"])
+                return await self._faults.inject(
+                    request["id"], request["cluster"], request["node"], otherwise=request["otherwise"]
+                )
             case "heal":
                 return {"healed": await self._faults.heal(request["id"])}
             case "exec":
@@ -196,10 +199,13 @@ class Lab:
         if not namespace or not pod or "/" in pod:
             raise LabError(f"{target!r} is neither a node nor CLUSTER/NAMESPACE/POD")
         self.spec.cluster(cluster)
-        sandbox = self._clusters[cluster].kubelet.sandbox_of(namespace, pod)
+        sandbox = self._pod_sandbox(cluster, namespace, pod)
         if sandbox is None:
             raise LabError(f"cluster {cluster} runs no pod {namespace}/{pod}")
         return sandbox
+
+    def _pod_sandbox(self, cluster: str, namespace: str, pod: str) -> Sandbox | None:
+        return self._clusters[cluster].kubelet.sandbox_of(namespace, pod)
 
     async def _logs(self, node: str, part: str, out: int) -> int:
         """Writes the log to `out`. The kubelets of all nodes live in the holder: theirs is the holder's log."""

@@ -10,15 +10,20 @@ import pytest
 
 import pytest_submariner
 from pytest_submariner.errors import LabError
-from pytest_submariner.lab.faults import FAULTS, Fault, Role, find
+from pytest_submariner.lab.faults import FAULTS, LOOK_ALIKES, Role, find
 from pytest_submariner.lab.faults.device import rebuild
+from pytest_submariner.lab.faults.fault import Injection
 from pytest_submariner.lab.faults.signatures import CABLE, HOST_ONLY, NODE, Signature
-from pytest_submariner.lab.faults.steps import DeviceChanged, ObjectAdded, ObjectChanged, ObjectRemoved, Shell
+from pytest_submariner.lab.faults.steps import DeviceChanged, ObjectAdded, ObjectChanged, ObjectRemoved, Shell, Step
 from pytest_submariner.lab.faults.values import assignments, filled, values
 from pytest_submariner.lab.spec import LabSpec
 
-SPEC = LabSpec.make("faulty", gateways=2)
+SPEC = LabSpec.make("faulty", gateways=2, workers=2)
 ACTIVE = {"c1": SPEC.node("c1-gw1"), "c2": SPEC.node("c2-gw1")}
+EVERY_WAY = [
+    *(pytest.param(item, item.steps, id=item.id) for item in (*FAULTS, *LOOK_ALIKES)),
+    *(pytest.param(fault, fault.otherwise, id=f"{fault.id}-otherwise") for fault in FAULTS),
+]
 PATHS = {
     "pod.ngw.c1--pod.gw.c2--tcp",
     "hostpod.ngw.c1--svc.gw.c2--udp",
@@ -38,11 +43,11 @@ def test_a_code_is_its_id_in_upper_snake_case() -> None:
     assert find("nf-hostnet-snat-missing").code == "NF_HOSTNET_SNAT_MISSING"
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.id))
-def test_steps_use_values_that_the_lab_has(fault: Fault) -> None:
-    near = SPEC.node("c1-gw1" if fault.node_role is Role.GATEWAY else "c1-w1")
+@pytest.mark.parametrize(("item", "steps"), EVERY_WAY)
+def test_steps_use_values_that_the_lab_has(item: Injection, steps: tuple[Step, ...]) -> None:
+    near = SPEC.node("c1-gw1" if item.node_role is Role.GATEWAY else "c1-w1")
     found = values(SPEC, near, ACTIVE)
-    for step in fault.steps:
+    for step in steps:
         match step:
             case Shell():
                 texts = [step.do, step.undo, step.keep]
@@ -54,9 +59,20 @@ def test_steps_use_values_that_the_lab_has(fault: Fault) -> None:
             case ObjectAdded():
                 texts = []
                 assert "$" not in str(filled(step.body, found))
+            case _:
+                texts = []
         for text in texts:
             used = {word for word in _variables(text) if word.isupper()}
             assert used <= {*found, "KEPT"}, text
+
+
+def test_another_way_is_another_way() -> None:
+    for fault in FAULTS:
+        assert fault.otherwise != fault.steps, fault.id
+
+
+def test_a_look_alike_breaks_nothing_and_has_no_code() -> None:
+    assert all(item.code is None and item.id.startswith("healthy-") for item in LOOK_ALIKES)
 
 
 def _variables(text: str) -> set[str]:

@@ -15,7 +15,7 @@ from pytest_submariner.lab.faults import FAULTS, Layer, find
 
 SURVEY = """ip -d -o link; ip -o -4 addr; ip rule; ip route show table all | sort
 for device in vx-submariner vxlan-tunnel; do bridge fdb show dev $device 2>/dev/null | sort; done
-iptables-save; ipset save | sort; ip neigh show nud permanent; tc qdisc show
+iptables-save; ipset save | sort; ip neigh show nud permanent; tc qdisc show | sort
 cd /proc/sys/net/ipv4/conf; grep -r . eth0 cni0 vx-submariner vxlan-tunnel 2>/dev/null
 """
 PASSING = re.compile(

@@ -2,8 +2,9 @@
 
 Nothing outside `lab/` imports this package: whoever looks for a fault must find it in the network."""
 
-from pytest_submariner.lab.faults.fault import Fault, Layer, Role
+from pytest_submariner.lab.faults.fault import Fault, Injection, Layer, LookAlike, Role
+from pytest_submariner.lab.faults.healthy import LOOK_ALIKES
 from pytest_submariner.lab.faults.injector import Injector
-from pytest_submariner.lab.faults.table import FAULTS, find
+from pytest_submariner.lab.faults.table import FAULTS, find, lookup
 
-__all__ = ["FAULTS", "Fault", "Injector", "Layer", "Role", "find"]
+__all__ = ["FAULTS", "LOOK_ALIKES", "Fault", "Injection", "Injector", "Layer", "LookAlike", "Role", "find", "lookup"]

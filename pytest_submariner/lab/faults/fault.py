@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pytest_submariner.lab.faults.signatures import NOTHING, Signature
@@ -36,32 +36,48 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One row of the table.
+class Injection:
+    """Something to be done to a lab, and undone.
 
-    `near`: for faults of fabric and cluster, the role of the node they are about. `needs`: names of `Values` which a
+    `near`: for what sits in fabric or cluster, the role of the node it is about. `needs`: names of `Values` which a
     small lab may lack (`OTHER_GATEWAY`: a passive gateway node). `modes`: Submariners of the lab it applies to.
     """
 
     id: str
-    layer: Layer
     role: Role
     title: str
     steps: tuple[Step, ...]
-    breaks: Signature = NOTHING
-    near: Role = Role.GATEWAY
-    needs: tuple[str, ...] = ()
-    modes: tuple[str, ...] = ("modelled", "agents")
+    near: Role = field(default=Role.GATEWAY, kw_only=True)
+    needs: tuple[str, ...] = field(default=(), kw_only=True)
+    modes: tuple[str, ...] = field(default=("modelled", "agents"), kw_only=True)
 
     @property
-    def code(self) -> str:
-        """`NF_HOSTNET_SNAT_MISSING`."""
-        return self.id.upper().replace("-", "_")
+    def code(self) -> str | None:
+        """None: nothing is at fault."""
+        return None
 
     @property
     def node_role(self) -> Role:
         """The role of the node it is injected at."""
         return self.role if self.role in (Role.GATEWAY, Role.NON_GATEWAY) else self.near
+
+
+@dataclass(frozen=True)
+class Fault(Injection):
+    """One row of the table.
+
+    `otherwise`: other steps that make the same fault by other means, with the same paths broken, so that whoever looks
+    for the fault can be shown to know it and not its injection.
+    """
+
+    layer: Layer = field(kw_only=True)
+    breaks: Signature = NOTHING
+    otherwise: tuple[Step, ...] = field(default=(), kw_only=True)
+
+    @property
+    def code(self) -> str:
+        """`NF_HOSTNET_SNAT_MISSING`."""
+        return self.id.upper().replace("-", "_")
 
     def describe(self) -> Mapping[str, str]:
         """One entry of `submariner-lab faults --json`."""
@@ -72,3 +88,16 @@ class Fault:
             "role": str(self.role),
             "title": self.title,
         }
+
+
+@dataclass(frozen=True)
+class LookAlike(Injection):
+    """A healthy state that somebody might take for a fault: no path breaks, and nothing may be said of it.
+
+    `why` it is fine, in a sentence."""
+
+    why: str = field(kw_only=True)
+
+    def describe(self) -> Mapping[str, str]:
+        """One entry of `submariner-lab faults --healthy --json`."""
+        return {"id": self.id, "role": str(self.role), "title": self.title, "why": self.why}

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from pytest_submariner.dataplane.constants import OPERATOR_NAMESPACE
 from pytest_submariner.errors import LabError
-from pytest_submariner.lab.faults.fault import Fault, Role
-from pytest_submariner.lab.faults.runner import Runner, Undo
-from pytest_submariner.lab.faults.table import find
+from pytest_submariner.lab.faults.fault import Fault, Injection, Role
+from pytest_submariner.lab.faults.runner import PodSandbox, Runner, Undo
+from pytest_submariner.lab.faults.steps import Step
+from pytest_submariner.lab.faults.table import lookup
 from pytest_submariner.lab.faults.values import values
 from pytest_submariner.lab.kubeapi import KubeApi
 from pytest_submariner.lab.network import Network
@@ -23,7 +24,7 @@ _GATEWAYS = f"/apis/submariner.io/v1/namespaces/{OPERATOR_NAMESPACE}/gateways"
 class _Active:
     """An injected fault and what is left to undo, the last step first."""
 
-    fault: Fault
+    fault: Injection
     node: NodeSpec
     undo: list[Undo] = field(default_factory=list)
 
@@ -34,10 +35,10 @@ class _Active:
 class Injector:
     """One per lab. Faults are injected and healed one at a time, whoever asks."""
 
-    def __init__(self, spec: LabSpec, network: Network, apis: Mapping[str, KubeApi]) -> None:
+    def __init__(self, spec: LabSpec, network: Network, apis: Mapping[str, KubeApi], pod_sandbox: PodSandbox) -> None:
         self._spec = spec
         self._apis = apis
-        self._runner = Runner(spec, network, apis)
+        self._runner = Runner(spec, network, apis, pod_sandbox)
         self._active: list[_Active] = []
         self._lock = asyncio.Lock()
 
@@ -46,12 +47,16 @@ class Injector:
         """`id@node`, in the order of their injection."""
         return [str(item) for item in self._active]
 
-    async def inject(self, name: str, cluster: str | None = None, node: str | None = None) -> dict[str, str]:
-        """Injects the fault called `name` at `node`, else at the first node of its role in `cluster` (else the first cluster).
+    async def inject(
+        self, name: str, cluster: str | None = None, node: str | None = None, *, otherwise: bool = False
+    ) -> dict[str, str | None]:
+        """Injects the fault (or look-alike) called `name` at `node`, else at the first node of its role in `cluster` (else the first
+        cluster); `otherwise`: by the other means.
 
         Returns `{"id", "code", "cluster", "node"}`. LabError for what is unknown, of the wrong role, there already or not for
         this lab; a fault that fails halfway is undone first."""
-        fault = find(name)
+        fault = lookup(name)
+        steps = _other_steps(fault) if otherwise else fault.steps
         if self._spec.submariner not in fault.modes:
             raise LabError(f"{fault.id} is for labs with --submariner {' or '.join(fault.modes)}")
         async with self._lock:
@@ -69,7 +74,7 @@ class Injector:
                 raise LabError(f"{fault.id} needs {_NEEDS[missing[0]]}")
             item = _Active(fault, chosen)
             try:
-                for step in fault.steps:
+                for step in steps:
                     item.undo.append(await self._runner.run(step, chosen, found))
             except LabError as error:
                 await self._undo(item, f"; and it could not be undone ({error})")
@@ -82,9 +87,9 @@ class Injector:
 
         LabError when there is no such fault, or when the lab has changed so that it cannot be undone: it then stays on the list."""
         async with self._lock:
-            chosen = [item for item in self._active if name is None or item.fault is find(name)]
+            chosen = [item for item in self._active if name is None or item.fault is lookup(name)]
             if name is not None and not chosen:
-                raise LabError(f"{find(name).id} is not active; active: {', '.join(self.active) or 'none'}")
+                raise LabError(f"{lookup(name).id} is not active; active: {', '.join(self.active) or 'none'}")
             for item in reversed(chosen):
                 await self._undo(item, "")
                 self._active.remove(item)
@@ -108,10 +113,17 @@ class Injector:
 _NEEDS = {
     "OTHER_GATEWAY": "a passive gateway node; boot the lab with --gateways 2",
     "WORKER": "a node that is not the active gateway; boot the lab with --workers 1",
+    "OTHER_WORKER": "two nodes that are no gateways; boot the lab with --workers 2",
 }
 
 
-def _choose(fault: Fault, cluster: ClusterSpec, gateway: NodeSpec, name: str | None) -> NodeSpec:
+def _other_steps(fault: Injection) -> tuple[Step, ...]:
+    if not isinstance(fault, Fault) or not fault.otherwise:
+        raise LabError(f"{fault.id} can be made in one way only: leave out --otherwise")
+    return fault.otherwise
+
+
+def _choose(fault: Injection, cluster: ClusterSpec, gateway: NodeSpec, name: str | None) -> NodeSpec:
     """The named node, or the first of the fault's role. LabError says what the role is."""
     others = sorted((n for n in cluster.nodes if n is not gateway), key=lambda n: (n.gateway, n.name))
     fitting = [gateway] if fault.node_role is Role.GATEWAY else others

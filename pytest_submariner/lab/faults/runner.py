@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_submariner.dataplane import constants as c
 from pytest_submariner.errors import LabError
 from pytest_submariner.lab.faults import device
-from pytest_submariner.lab.faults.steps import (
-    DeviceChanged,
-    ObjectAdded,
-    ObjectChanged,
-    ObjectRemoved,
-    Place,
-    Shell,
-    Step,
-)
-from pytest_submariner.lab.faults.values import Values, assignments, filled
-from pytest_submariner.lab.kubeapi import ApiError, KubeApi
+from pytest_submariner.lab.faults.everynamespace import everywhere
+from pytest_submariner.lab.faults.objects import ObjectSteps
+from pytest_submariner.lab.faults.steps import DeviceChanged, EveryNamespace, Paused, Place, Shell, Step
+from pytest_submariner.lab.faults.values import Values, assignments
+from pytest_submariner.lab.kubeapi import KubeApi
 from pytest_submariner.lab.spec import LabSpec, NodeSpec
 
 if TYPE_CHECKING:
     from pytest_submariner.lab.network import Network
     from pytest_submariner.lab.spawner import Sandbox
 
-Object = dict[str, Any]
 Undo = Callable[[], Awaitable[None]]
-_FOLLOW_S: Final = 5.0
-"""How long other clusters may take to have a changed Endpoint."""
-_PARTS_S: Final = 60.0
-"""How long the lab's own parts may take to remove a pod, or to start one and elect it."""
-_POLL_S: Final = 0.05
-_OWN_METADATA: Final = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
+PodSandbox = Callable[[str, str, str], "Sandbox | None"]
+"""Cluster, namespace and name of a pod -> the namespaces of its first container, None when it does not run."""
 
 
 @dataclass
@@ -44,6 +32,7 @@ class Runner:
     spec: LabSpec
     network: Network
     apis: Mapping[str, KubeApi]
+    pod_sandbox: PodSandbox
     _fabric: Sandbox | None = None
 
     async def run(self, step: Step, node: NodeSpec, found: Values) -> Undo:
@@ -52,12 +41,12 @@ class Runner:
                 return await self._shell(step, found)
             case DeviceChanged():
                 return await self._device(step, found)
-            case ObjectChanged():
-                return await self._object(step, self.apis[node.cluster], found)
-            case ObjectRemoved():
-                return await self._removed(step, self.apis[node.cluster], found)
-            case ObjectAdded():
-                return await self._added(step, self.apis[node.cluster], found)
+            case EveryNamespace():
+                return await everywhere(step, self.apis[node.cluster], found)
+            case Paused():
+                return await self._paused(step, node)
+            case _:
+                return await ObjectSteps(self.spec, self.apis).run(step, node, found)
 
     async def _shell(self, step: Shell, found: Values) -> Undo:
         done: list[tuple[str, str]] = []
@@ -95,74 +84,28 @@ class Runner:
             raise
         return undo
 
-    async def _object(self, step: ObjectChanged, api: KubeApi, found: Values) -> Undo:
-        path = filled(step.path, found)
-        before = await api.get(path)
-        if before is None:
-            raise LabError(f"there is no object {path}")
-        target = f"{path}/{step.subresource}" if step.subresource else path
-        after = await api.patch(target, filled(step.patch, found))
-        await self._followed(after)
-        taken = filled(step.takes, found)
-        if taken:
-            await _wait(api, taken, present=False)
+    async def _paused(self, step: Paused, node: NodeSpec) -> Undo:
+        """Of a pod that is gone by then nothing is left to be undone."""
+        pods = await self.apis[node.cluster].list(
+            f"/api/v1/namespaces/{c.OPERATOR_NAMESPACE}/pods",
+            labels=f"app={step.app}",
+            fields=f"spec.nodeName={node.name}",
+        )
+        names = [pod["metadata"]["name"] for pod in pods]
+
+        async def signal(word: str) -> int:
+            found = [self.pod_sandbox(node.cluster, c.OPERATOR_NAMESPACE, name) for name in names]
+            for sandbox in (sandbox for sandbox in found if sandbox is not None):
+                await self.network.run_in(sandbox, "sh", "-c", _SIGNAL_OTHERS.replace("WORD", word))
+            return len(found) - found.count(None)
+
+        if not await signal("STOP"):
+            raise LabError(f"{node.name} runs no {step.app}")
 
         async def undo() -> None:
-            def put_back(now: Object) -> None:
-                if step.subresource:
-                    now[step.subresource] = before[step.subresource]
-                    return
-                for part in ("labels", "annotations"):
-                    now["metadata"].pop(part, None)
-                    if part in before["metadata"]:
-                        now["metadata"][part] = before["metadata"][part]
-                if "spec" in before:
-                    now["spec"] = before["spec"]
-
-            if await api.update(path, put_back, subresource=step.subresource) is None:
-                await _create_again(api, path, before)
-            await self._followed(before)
-            if taken:
-                await _wait(api, taken, present=True)
+            await signal("CONT")
 
         return undo
-
-    async def _removed(self, step: ObjectRemoved, api: KubeApi, found: Values) -> Undo:
-        path = filled(step.path, found)
-        before = await api.get(path)
-        if before is None:
-            raise LabError(f"there is no object {path}")
-        await api.delete(path)
-
-        async def undo() -> None:
-            if await api.get(path) is None:
-                await _create_again(api, path, before)
-            await self._followed(before)
-
-        return undo
-
-    async def _added(self, step: ObjectAdded, api: KubeApi, found: Values) -> Undo:
-        collection, body = filled(step.collection, found), filled(step.body, found)
-        await api.create(collection, body)
-
-        async def undo() -> None:
-            await api.delete(f"{collection}/{body['metadata']['name']}")
-
-        return undo
-
-    async def _followed(self, changed: Object) -> None:
-        """Waits until every cluster has a changed Endpoint, and a modelled data plane the time to follow it."""
-        if changed.get("kind") != "Endpoint":
-            return
-        name = changed["metadata"]["name"]
-        deadline = asyncio.get_running_loop().time() + _FOLLOW_S
-        for api in self.apis.values():
-            path = f"/apis/submariner.io/v1/namespaces/{c.OPERATOR_NAMESPACE}/endpoints/{name}"
-            while asyncio.get_running_loop().time() < deadline:
-                copy = await api.get(path)
-                if copy is not None and copy["spec"] == changed["spec"]:
-                    break
-                await asyncio.sleep(_POLL_S)
 
     def _targets(self, place: Place, found: Values) -> Sequence[str]:
         match place:
@@ -172,6 +115,10 @@ class Runner:
                 return (found["GATEWAY"],)
             case Place.REMOTE_GATEWAY:
                 return (found["RGATEWAY"],)
+            case Place.BOTH_GATEWAYS:
+                return (found["GATEWAY"], found["RGATEWAY"])
+            case Place.CLUSTER:
+                return tuple(node.name for node in self.spec.cluster(found["CLUSTER"]).nodes)
             case Place.EVERY_NODE:
                 return tuple(node.name for node in self.spec.nodes)
             case Place.FABRIC:
@@ -190,22 +137,10 @@ class Runner:
         return out.decode(errors="replace")
 
 
-async def _create_again(api: KubeApi, path: str, before: Object) -> None:
-    metadata = {k: v for k, v in before["metadata"].items() if k not in _OWN_METADATA}
-    try:
-        await api.create(path.rpartition("/")[0], {**before, "metadata": metadata})
-    except ApiError as error:
-        if error.reason != "AlreadyExists":  # the agent was quicker
-            raise
-
-
-async def _wait(api: KubeApi, path: str, *, present: bool) -> None:
-    """LabError when the lab's own parts do not remove or make the object."""
-    deadline = asyncio.get_running_loop().time() + _PARTS_S
-    while (await api.get(path) is not None) is not present:
-        if asyncio.get_running_loop().time() > deadline:
-            raise LabError(f"{path} is {'not there' if present else 'still there'} after {_PARTS_S:g} s")
-        await asyncio.sleep(_POLL_S)
-
-
+_SIGNAL_OTHERS: Final = """mine=$(readlink /proc/$$/ns/mnt)
+for process in /proc/[0-9]*; do
+    [ "$(readlink "$process/ns/mnt")" = "$mine" ] || continue
+    [ "${process#/proc/}" = $$ ] || kill -WORD "${process#/proc/}" 2>/dev/null || true
+done"""
+"""Pods see the processes of others too; those with the same mounts are the pod's own."""
 FABRIC: Final = "the fabric"

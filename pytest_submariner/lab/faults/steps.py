@@ -18,6 +18,10 @@ class Place(StrEnum):
     """The active gateway of its cluster."""
     REMOTE_GATEWAY = "remote-gateway"
     """The active gateway of the first other cluster."""
+    BOTH_GATEWAYS = "both-gateways"
+    """The active gateways of its cluster and of the first other one."""
+    CLUSTER = "cluster"
+    """Every node of its cluster."""
     EVERY_NODE = "every-node"
     FABRIC = "fabric"
     """The network between nodes."""
@@ -43,16 +47,27 @@ class DeviceChanged:
     at: Place = Place.NODE
 
 
+class Whose(StrEnum):
+    """The API an object is in."""
+
+    OWN = "own"
+    """That of the cluster the fault is in."""
+    REMOTE = "remote"
+    """That of the first other cluster."""
+    BROKER = "broker"
+
+
 @dataclass(frozen=True)
 class ObjectChanged:
-    """A merge patch of an object; undone by putting labels, annotations and spec back (status, if it is the status
-    that is patched). `path` and strings of the patch may use `Values` as $NAME. `takes`: path of an object that the
+    """A merge patch of an object; undone by putting the changed parts of metadata, spec or status back. `path` and
+    strings of the patch may use `Values` as $NAME. `takes`: path of an object that the
     lab's own parts remove because of it, and make again."""
 
     path: str
     patch: Object
     subresource: str = ""
     takes: str = ""
+    whose: Whose = Whose.OWN
 
 
 @dataclass(frozen=True)
@@ -68,9 +83,26 @@ class ObjectAdded:
 
     collection: str
     body: Object
+    whose: Whose = Whose.OWN
 
 
-Step = Shell | DeviceChanged | ObjectChanged | ObjectRemoved | ObjectAdded
+@dataclass(frozen=True)
+class EveryNamespace:
+    """Objects in every namespace of users, those that are made later too, as a platform's template puts them there.
+    `resource`: `networking.k8s.io/v1/networkpolicies`."""
+
+    resource: str
+    bodies: tuple[Object, ...]
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The processes of one of Submariner's pods on the node are stopped, and go on afterwards. `app`: the pod's label."""
+
+    app: str
+
+
+Step = Shell | DeviceChanged | ObjectChanged | ObjectRemoved | ObjectAdded | EveryNamespace | Paused
 
 
 def sysctl(name: str, value: str, at: Place = Place.NODE) -> Shell:
@@ -118,6 +150,10 @@ def rule_first(table: str, chain: str, rule: str, at: Place = Place.NODE, progra
     return Shell(f"{program} -t {table} -I {chain} 1 {rule}", f"{program} -t {table} -D {chain} {rule}", at=at)
 
 
+def rule_last(table: str, chain: str, rule: str, program: str = "iptables") -> Shell:
+    return Shell(f"{program} -t {table} -A {chain} {rule}", f"{program} -t {table} -D {chain} {rule}")
+
+
 def policy_drop(chain: str) -> Shell:
     return Shell(f"iptables -P {chain} DROP", f"iptables -P {chain} ACCEPT")
 
@@ -156,12 +192,36 @@ def fabric_drops(match: str) -> Shell:
     return Shell(f"ebtables -A FORWARD {match} -j DROP", f"ebtables -D FORWARD {match} -j DROP", at=Place.FABRIC)
 
 
+def nft(name: str, family: str, hook: str, *rules: str, at: Place = Place.NODE) -> Shell:
+    """A table of nftables of its own, with one chain. `hook`: `filter hook forward priority -5`; `rules` as nft has them."""
+    table = f"{family} {name}-$NODE"
+    commands = [f"add table {table}", f"add chain {table} packets {{ type {hook}; }}"]
+    commands += [f"add rule {table} packets {rule}" for rule in rules]
+    return Shell(f'nft "{"; ".join(commands)}"', f"nft delete table {table}", at=at)
+
+
+def fabric_filter(name: str, *rules: str) -> Shell:
+    """As `fabric_drops`, by nftables."""
+    return nft(name, "bridge", "filter hook forward priority 0", *rules, at=Place.FABRIC)
+
+
+def running(name: str, program: str, arguments: str = "") -> Shell:
+    """A program in Python, without single quotes, that runs until the fault is healed."""
+    pid = f"/run/{name}.pid"
+    return Shell(
+        f"{PYTHON_PROGRAM} -c '{program}' {arguments} < /dev/null > /dev/null 2>&1 &\n"
+        f"echo $! > {pid}; sleep 0.3; kill -0 $(cat {pid})",
+        f"kill $(cat {pid}); rm {pid}",
+    )
+
+
 def forget_neighbours(device: str, at: Place = Place.EVERY_NODE) -> Shell:
     """What nodes know of each other would hide a fault for minutes, and a repair for seconds."""
     flush = f"if [ -e /proc/sys/net/ipv4/conf/{device} ]; then ip neigh flush dev {device}; fi"
     return Shell(flush, flush, at=at)
 
 
+PYTHON_PROGRAM: Final = "/run/toolset/python/bin/python3"
 ZERO_MAC: Final = "00:00:00:00:00:00"
 NO_SEGMENTATION: Final = Shell(
     "ip link set $UL gso_max_segs 1", "ip link set $UL gso_max_segs 65535", at=Place.EVERY_NODE

@@ -1,8 +1,9 @@
-"""All faults, in the order of the layers."""
+"""All faults, in the order of the layers, and what looks like one."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import Final
 
 from pytest_submariner.errors import LabError
@@ -17,7 +18,8 @@ from pytest_submariner.lab.faults.catalogue import (
     routing,
     underlay,
 )
-from pytest_submariner.lab.faults.fault import Fault
+from pytest_submariner.lab.faults.fault import Fault, Injection
+from pytest_submariner.lab.faults.healthy import LOOK_ALIKES
 
 FAULTS: Final[tuple[Fault, ...]] = (
     *kubernetes.FAULTS,
@@ -30,13 +32,25 @@ FAULTS: Final[tuple[Fault, ...]] = (
     *host.FAULTS,
     *underlay.FAULTS,
 )
-_BY_ID: Final = {fault.id: fault for fault in FAULTS}
+_FAULTS: Final = {fault.id: fault for fault in FAULTS}
+_ALL: Final[dict[str, Injection]] = {**_FAULTS, **{item.id: item for item in LOOK_ALIKES}}
 
 
 def find(name: str) -> Fault:
     """The fault with that id. LabError names the nearest ones."""
-    if name in _BY_ID:
-        return _BY_ID[name]
-    near = difflib.get_close_matches(name.lower().replace("_", "-"), _BY_ID, n=3, cutoff=0.5)
+    if name in _FAULTS:
+        return _FAULTS[name]
+    raise _unknown(name, _FAULTS)
+
+
+def lookup(name: str) -> Injection:
+    """The fault or look-alike with that id. LabError names the nearest ones."""
+    if name in _ALL:
+        return _ALL[name]
+    raise _unknown(name, _ALL)
+
+
+def _unknown(name: str, known: Iterable[str]) -> LabError:
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "`submariner-lab faults` lists them"
-    raise LabError(f"there is no fault {name!r}; {hint}")
+    return LabError(f"there is no fault {name!r}; {hint}")

@@ -25,6 +25,9 @@ def values(spec: LabSpec, node: NodeSpec, active: Mapping[str, NodeSpec]) -> Val
     WORKER, WIP, WPODS, WV: the node itself if it is no gateway, else the cluster's first that is not.
     OTHER_GATEWAY, OIP, OV: a passive gateway node of the cluster, absent if there is none.
     LPOD, LSVC: its cluster's CIDRs; FREE: an address of LPOD outside every node's subnet; ENDPOINT: its Endpoint's name.
+    OTHER_WORKER, OWIP, OWV: another node that is no gateway, absent if there is none.
+    LSVCS: the last /24 of LSVC. TV: the gateway's vxlan-tunnel address. RENDPOINT: the other cluster's Endpoint's name.
+    APIPORT: port of its cluster's API server, at ROUTER.
     RCLUSTER, RPOD, RSVC, RPODS: the first other cluster, its CIDRs, the upper half of its pod CIDR.
     RGATEWAY, RGIP, RT, RCIP, RGPODS: that one's active gateway: name, underlay, vxlan-tunnel, CNI address, pod subnet.
     ROUTER: the fabric's address. NS: Submariner's namespace.
@@ -46,6 +49,8 @@ def values(spec: LabSpec, node: NodeSpec, active: Mapping[str, NodeSpec]) -> Val
         "FREE": str(ipaddress.IPv4Network(cluster.pod_cidr)[-6]),
         "LPOD": cluster.pod_cidr,
         "LSVC": cluster.service_cidr,
+        "LSVCS": f"{ipaddress.IPv4Network(cluster.service_cidr)[-256]}/24",
+        "APIPORT": str(cluster.api_port),
         "NODE": node.name,
         "IP": node.ip,
         "CIP": node.cni_ip,
@@ -55,6 +60,8 @@ def values(spec: LabSpec, node: NodeSpec, active: Mapping[str, NodeSpec]) -> Val
         "GV": vtep(c.VX_SUBMARINER_OCTET, gateway.ip),
         "GCIP": gateway.cni_ip,
         "GPODS": gateway.pod_cidr,
+        "TV": vtep(c.VXLAN_TUNNEL_OCTET, gateway.ip),
+        "RENDPOINT": endpoint_of(remote, remote_gateway, spec.cable).name,
         "RCLUSTER": remote.name,
         "RPOD": remote.pod_cidr,
         "RSVC": remote.service_cidr,
@@ -73,6 +80,10 @@ def values(spec: LabSpec, node: NodeSpec, active: Mapping[str, NodeSpec]) -> Val
             "WV": vtep(c.VX_SUBMARINER_OCTET, worker.ip),
             "WPODS": worker.pod_cidr,
         }
+    others_here = [n for n in cluster.nodes if n is not worker and not n.gateway]
+    if worker is not None and others_here:
+        other = min(others_here, key=lambda n: n.name)
+        found |= {"OTHER_WORKER": other.name, "OWIP": other.ip, "OWV": vtep(c.VX_SUBMARINER_OCTET, other.ip)}
     if passive is not None:
         found |= {"OTHER_GATEWAY": passive.name, "OIP": passive.ip, "OV": vtep(c.VX_SUBMARINER_OCTET, passive.ip)}
     return found

@@ -2,52 +2,87 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
-from pytest_submariner.lab.faults.catalogue.kubernetes import ENDPOINT
+from pytest_submariner.lab.faults.catalogue.kubernetes import ENDPOINT, GROUP
 from pytest_submariner.lab.faults.fault import Fault, Layer, Role
 from pytest_submariner.lab.faults.signatures import CABLE, NOTHING
 from pytest_submariner.lab.faults.steps import (
     FORGET_CABLE,
+    ZERO_MAC,
     DeviceChanged,
     ObjectChanged,
+    Place,
     Shell,
+    Whose,
     fabric_drops,
+    fabric_filter,
     forwarding_entry_removed,
+    nft,
     route_replaced,
     rule_first,
 )
 
+_fault: Final = partial(Fault, layer=Layer.CABLE)
 _TUNNEL: Final = "-p IPv4 --ip-proto udp --ip-dport 4500"
+_PEER: Final = f"bridge fdb append {ZERO_MAC} dev vxlan-tunnel dst $RGIP self permanent"
+
+
+def _tunnel_again(details: str, entry: str) -> DeviceChanged:
+    """The cable's device with the same address and routes, other VXLAN details, and the forwarding entry that `entry` makes."""
+    return DeviceChanged(
+        "vxlan-tunnel",
+        f"""routes=$(ip route show table 100 dev vxlan-tunnel)
+ip link del vxlan-tunnel
+ip link add vxlan-tunnel type vxlan id 1000 {details}
+ip link set vxlan-tunnel mtu 1450
+ip addr add $TV/8 dev vxlan-tunnel
+ip link set vxlan-tunnel up
+echo 2 > /proc/sys/net/ipv4/conf/vxlan-tunnel/rp_filter
+{entry}
+echo "$routes" | while read -r route; do ip route add $route dev vxlan-tunnel table 100; done""",
+    )
+
 
 FAULTS: Final = (
-    Fault(
+    _fault(
         "cable-tunnel-port-blocked",
-        Layer.CABLE,
         Role.FABRIC,
         "the cable's UDP port is filtered between gateways",
         (fabric_drops(f"{_TUNNEL} --ip-src $GIP"), fabric_drops(f"{_TUNNEL} --ip-dst $GIP"), FORGET_CABLE),
         CABLE,
+        otherwise=(
+            fabric_filter("tunnel-port", "udp dport 4500 ip saddr $GIP drop", "udp dport 4500 ip daddr $GIP drop"),
+            FORGET_CABLE,
+        ),
     ),
-    Fault(
+    _fault(
         "cable-one-way-acl",
-        Layer.CABLE,
         Role.FABRIC,
         "only one direction of the cable's UDP port is allowed",
         (fabric_drops(f"{_TUNNEL} --ip-src $GIP"),),
         CABLE,
+        otherwise=(
+            nft(
+                "one-way",
+                "netdev",
+                "filter hook ingress device $GATEWAY priority 0",
+                "udp dport 4500 drop",
+                at=Place.FABRIC,
+            ),
+        ),
     ),
-    Fault(
+    _fault(
         "cable-peer-fdb-missing",
-        Layer.CABLE,
         Role.GATEWAY,
         "the vxlan cable lacks its default destination for the peer",
         (forwarding_entry_removed("vxlan-tunnel", "$RGIP"),),
         CABLE,
+        otherwise=(_tunnel_again("dstport 4500 nolearning", ""), FORGET_CABLE),
     ),
-    Fault(
+    _fault(
         "cable-vtep-from-public-ip",
-        Layer.CABLE,
         Role.GATEWAY,
         "the next hop is not the peer's tunnel address",
         tuple(
@@ -57,31 +92,24 @@ FAULTS: Final = (
             for cidr in ("$RPOD", "$RSVC")
         ),
         CABLE,
+        otherwise=tuple(
+            route_replaced(
+                f"exact {cidr} table 100",
+                f"{cidr} via 241.203.113.9 dev vxlan-tunnel onlink src $CIP metric 100 proto static table 100",
+            )
+            for cidr in ("$RPOD", "$RSVC")
+        ),
     ),
-    Fault(
+    _fault(
         "cable-udp-port-mismatch",
-        Layer.CABLE,
         Role.GATEWAY,
         "the gateway listens on another UDP port than its Endpoint says",
-        (
-            DeviceChanged(
-                "vxlan-tunnel",
-                """routes=$(ip route show table 100 dev vxlan-tunnel)
-own=$(ip -o -4 addr show dev vxlan-tunnel | sed 's/.* inet \\([^ ]*\\) .*/\\1/')
-ip link del vxlan-tunnel
-ip link add vxlan-tunnel type vxlan id 1000 dstport 4501 nolearning
-ip addr add $own dev vxlan-tunnel
-ip link set vxlan-tunnel up
-echo 2 > /proc/sys/net/ipv4/conf/vxlan-tunnel/rp_filter
-bridge fdb append 00:00:00:00:00:00 dev vxlan-tunnel dst $RGIP self permanent
-echo "$routes" | while read -r route; do ip route add $route dev vxlan-tunnel table 100; done""",
-            ),
-        ),
+        (_tunnel_again("dstport 4501 nolearning", _PEER),),
         CABLE,
+        otherwise=(_tunnel_again("dstport 4600 learning", _PEER),),
     ),
-    Fault(
+    _fault(
         "cable-peer-inside-own-tunnel",
-        Layer.CABLE,
         Role.GATEWAY,
         "the remote gateway's address is routed into its own tunnel",
         (
@@ -91,10 +119,10 @@ echo "$routes" | while read -r route; do ip route add $route dev vxlan-tunnel ta
             ),
         ),
         CABLE,
+        otherwise=(Shell("ip route add $RGIP/32 via $RT dev vxlan-tunnel", "ip route del $RGIP/32 dev vxlan-tunnel"),),
     ),
-    Fault(
+    _fault(
         "cable-private-ip-wrong-nic",
-        Layer.CABLE,
         Role.GATEWAY,
         "the Endpoint's private address is of a NIC the peers cannot reach",
         (
@@ -106,22 +134,33 @@ echo "$routes" | while read -r route; do ip route add $route dev vxlan-tunnel ta
         ),
         CABLE,
         modes=("modelled",),
+        otherwise=(
+            Shell(
+                "ip link add ens9 type bridge; ip addr add 10.77.0.9/16 dev ens9; ip link set ens9 up",
+                "ip link del ens9",
+            ),
+            ObjectChanged(ENDPOINT, {"spec": {"private_ip": "10.77.0.9"}}),
+        ),
     ),
-    Fault(
+    _fault(
         "cable-private-ip-duplicate",
-        Layer.CABLE,
         Role.CLUSTER,
         "two gateways publish the same private address",
         (ObjectChanged(ENDPOINT, {"spec": {"private_ip": "$RGIP"}}),),
         CABLE,
         modes=("modelled",),
+        otherwise=(
+            ObjectChanged(f"{GROUP}/endpoints/$RENDPOINT", {"spec": {"private_ip": "$GIP"}}, whose=Whose.REMOTE),
+        ),
     ),
-    Fault(
+    _fault(
         "cable-healthcheck-icmp-filtered",
-        Layer.CABLE,
         Role.GATEWAY,
         "the health check's ping is dropped, data is not",
         (rule_first("filter", "INPUT", "-p icmp --icmp-type echo-request -d $CIP -j DROP"),),
         NOTHING,
+        otherwise=(
+            nft("no-echo", "inet", "filter hook input priority -10", "ip daddr $CIP icmp type echo-request drop"),
+        ),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from pytest_submariner.lab.faults.fault import Fault, Layer, Role
@@ -13,30 +14,54 @@ from pytest_submariner.lab.faults.steps import (
     ObjectChanged,
     Place,
     Shell,
+    Step,
+    nft,
     rule_first,
     sysctl,
 )
 
+_fault: Final = partial(Fault, layer=Layer.HOST)
+
+
+def _node_ip(ip: str) -> tuple[Step, ...]:
+    """The Node says `ip`, and the gateway believes it; the node itself uses its own."""
+    entry = f"{ZERO_MAC} dev vx-submariner dst"
+    said = [{"type": "InternalIP", "address": ip}, {"type": "Hostname", "address": "$NODE"}]
+    return (
+        ObjectChanged("/api/v1/nodes/$NODE", {"status": {"addresses": said}}, subresource="status"),
+        Shell(
+            f"bridge fdb del {entry} $WIP self; bridge fdb append {entry} {ip} self permanent",
+            f"bridge fdb del {entry} {ip} self; bridge fdb append {entry} $WIP self permanent",
+            at=Place.GATEWAY,
+        ),
+        FORGET_OVERLAY,
+    )
+
+
 FAULTS: Final = (
-    Fault(
+    _fault(
         "host-ip-forward-off",
-        Layer.HOST,
         Role.GATEWAY,
         "the gateway does not forward",
         (sysctl("net/ipv4/ip_forward", "0"),),
         FORWARDING | maybe(INSIDE),
+        otherwise=tuple(
+            sysctl(f"net/ipv4/conf/{device}/forwarding", "0") for device in ("vx-submariner", "vxlan-tunnel", "$CNI")
+        ),
     ),
-    Fault(
+    _fault(
         "host-rpfilter-strict-vx",
-        Layer.HOST,
         Role.GATEWAY,
         "the reverse-path filter of the gateway's vx-submariner is strict",
         (sysctl("net/ipv4/conf/vx-submariner/rp_filter", "1"),),
         NODE,
+        otherwise=(
+            sysctl("net/ipv4/conf/vx-submariner/rp_filter", "0"),
+            sysctl("net/ipv4/conf/all/rp_filter", "1"),
+        ),
     ),
-    Fault(
+    _fault(
         "host-duplicate-hostname",
-        Layer.HOST,
         Role.NON_GATEWAY,
         "the node has the gateway's hostname and set itself up as gateway",
         (
@@ -55,40 +80,31 @@ for ip in $GIP $WIP; do bridge fdb append {ZERO_MAC} dev vx-submariner dst $ip s
             ),
         ),
         NODE,
-    ),
-    Fault(
-        "host-node-ip-mismatch",
-        Layer.HOST,
-        Role.NON_GATEWAY,
-        "the Node's InternalIP is not the address the node uses for Submariner",
-        (
-            ObjectChanged(
-                "/api/v1/nodes/$NODE",
-                {
-                    "status": {
-                        "addresses": [
-                            {"type": "InternalIP", "address": "172.18.250.250"},
-                            {"type": "Hostname", "address": "$NODE"},
-                        ]
-                    }
-                },
-                subresource="status",
+        otherwise=(
+            DeviceChanged(
+                "vx-submariner",
+                """ip link del vx-submariner
+ip link add vx-submariner type vxlan id 100 dstport 4800 nolearning
+ip link set vx-submariner mtu 1450 up
+ip addr add $WV/8 dev vx-submariner""",
             ),
             Shell(
-                f"bridge fdb del {ZERO_MAC} dev vx-submariner dst $WIP self;"
-                f" bridge fdb append {ZERO_MAC} dev vx-submariner dst 172.18.250.250 self permanent",
-                f"bridge fdb del {ZERO_MAC} dev vx-submariner dst 172.18.250.250 self;"
-                f" bridge fdb append {ZERO_MAC} dev vx-submariner dst $WIP self permanent",
-                at=Place.GATEWAY,
+                "ip rule add prio 150 lookup 150; ip route add $RPOD dev $UL src $CIP table 150",
+                "ip route flush table 150; ip rule del prio 150",
             ),
-            FORGET_OVERLAY,
         ),
+    ),
+    _fault(
+        "host-node-ip-mismatch",
+        Role.NON_GATEWAY,
+        "the Node's InternalIP is not the address the node uses for Submariner",
+        _node_ip("172.18.250.250"),
         NODE,
         modes=("modelled",),
+        otherwise=_node_ip("172.18.99.77"),
     ),
-    Fault(
+    _fault(
         "host-conntrack-full",
-        Layer.HOST,
         Role.GATEWAY,
         "half of all new flows through the gateway are dropped, as with a full connection table",
         (
@@ -99,5 +115,13 @@ for ip in $GIP $WIP; do bridge fdb append {ZERO_MAC} dev vx-submariner dst $ip s
             ),
         ),
         maybe(FORWARDING),
+        otherwise=(
+            nft(
+                "full",
+                "ip",
+                "filter hook forward priority -10",
+                "ct state new numgen random mod 100 < 50 counter drop",
+            ),
+        ),
     ),
 )

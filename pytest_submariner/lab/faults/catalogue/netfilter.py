@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from pytest_submariner.lab.faults.fault import Fault, Layer, Role
@@ -11,12 +12,26 @@ from pytest_submariner.lab.faults.signatures import (
     NODE,
     NODE_IN,
     NODE_OUT,
+    NOTHING,
     SERVICES_HERE,
     Signature,
     maybe,
 )
-from pytest_submariner.lab.faults.steps import Shell, policy_drop, rule_first, rule_removed, rule_replaced
+from pytest_submariner.lab.faults.steps import (
+    EveryNamespace,
+    Object,
+    Place,
+    Shell,
+    nft,
+    policy_drop,
+    rule_first,
+    rule_last,
+    rule_removed,
+    rule_replaced,
+    running,
+)
 
+_fault: Final = partial(Fault, layer=Layer.NETFILTER)
 _SNAT: Final = "-s 240.0.0.0/8 -o vx-submariner -j SNAT"
 _MASQUERADE: Final = "-s $LPOD ! -d $LPOD -j MASQUERADE"
 _POD_OUT: Final = Signature(("pod.ngw.{a}--*.{b}--*",))
@@ -28,66 +43,115 @@ _NO_TRANSLATION: Final = (
 )
 _SERVICES: Final = SERVICES_HERE | Signature(("{{pod,hostpod}}.gw.{a}--svc.*.{a}--*",))
 
+_POLICIES: Final = "networking.k8s.io/v1/networkpolicies"
+_OWN_PODS: Final[Object] = {"namespaceSelector": {}}
+_NODES: Final = {"ipBlock": {"cidr": "172.18.0.0/16"}}
+_POLICY_GONE: Final = Shell(
+    ":",
+    "for try in $(seq 50); do iptables -S KUBE-ROUTER-FORWARD > /dev/null 2>&1 || exit 0; sleep 0.1; done",
+    at=Place.CLUSTER,
+)
+"""Undone last: the CNI follows the API within moments."""
+
+
+def _policy(name: str, pods: Object, ingress: list[Object]) -> Object:
+    spec = {"podSelector": pods, "policyTypes": ["Ingress"], "ingress": ingress}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def _without_snat(name: str, port: int) -> Shell:
+    """A flow of datagrams from a fixed port that began while the SNAT rule was missing, and goes on."""
+    sender = f"""import socket, sys, time
+flow = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+flow.bind(("", {port}))
+while True:
+    flow.sendto(b"still here", (sys.argv[1], {port}))
+    time.sleep(2)"""
+    started = running(name, sender, "$RCIP")
+    return Shell(
+        f"""rule=$(iptables -t nat -S SUBMARINER-POSTROUTING | grep -F -m1 -e "{_SNAT}")
+rule=${{rule#-A SUBMARINER-POSTROUTING }}
+iptables -t nat -D SUBMARINER-POSTROUTING $rule
+{started.do}
+iptables -t nat -I SUBMARINER-POSTROUTING 1 $rule""",
+        started.undo,
+    )
+
+
 FAULTS: Final = (
-    Fault(
+    _fault(
         "nf-hostnet-snat-missing",
-        Layer.NETFILTER,
         Role.NON_GATEWAY,
         "the node has no SNAT from 240/8 to its CNI address",
         (rule_removed("nat", "SUBMARINER-POSTROUTING", _SNAT),),
         HOST_ONLY,
+        otherwise=(
+            rule_replaced("nat", "SUBMARINER-POSTROUTING", _SNAT, "-s 240.0.0.0/8 -o $UL -j SNAT --to-source $CIP"),
+        ),
     ),
-    Fault(
+    _fault(
         "nf-hostnet-snat-wrong-address",
-        Layer.NETFILTER,
         Role.NON_GATEWAY,
         "the SNAT's address is not one of the node",
         (rule_replaced("nat", "SUBMARINER-POSTROUTING", _SNAT, f"{_SNAT} --to-source $FREE"),),
         HOST_ONLY,
+        otherwise=(rule_replaced("nat", "SUBMARINER-POSTROUTING", _SNAT, f"{_SNAT} --to-source $GCIP"),),
     ),
-    Fault(
+    _fault(
         "nf-postrouting-jump-missing",
-        Layer.NETFILTER,
         Role.NON_GATEWAY,
         "POSTROUTING does not call SUBMARINER-POSTROUTING",
         (rule_removed("nat", "POSTROUTING", "-j SUBMARINER-POSTROUTING"),),
         NODE_OUT,
+        otherwise=(
+            rule_replaced(
+                "nat", "POSTROUTING", "-j SUBMARINER-POSTROUTING", "-s 192.0.2.0/24 -j SUBMARINER-POSTROUTING"
+            ),
+        ),
     ),
-    Fault(
+    _fault(
         "nf-masquerade-first-worker",
-        Layer.NETFILTER,
         Role.NON_GATEWAY,
         "somebody masquerades pods before Submariner accepts them",
         (rule_first("nat", "POSTROUTING", _MASQUERADE),),
         _POD_OUT,
+        otherwise=(
+            nft("nat", "ip", "nat hook postrouting priority 90", "ip saddr $LPOD ip daddr != $LPOD counter masquerade"),
+        ),
     ),
-    Fault(
+    _fault(
         "nf-masquerade-on-gateway",
-        Layer.NETFILTER,
         Role.GATEWAY,
         "the gateway rewrites the source of pods",
         (rule_first("nat", "POSTROUTING", _MASQUERADE),),
         Signature(("{{pod,hostpod}}.*.{a}--*.{b}--{{tcp,udp}}*",)),
+        otherwise=(
+            nft("nat", "ip", "nat hook postrouting priority 90", "ip saddr $LPOD ip daddr != $LPOD counter masquerade"),
+        ),
     ),
-    Fault(
+    _fault(
         "nf-forward-drop-gateway",
-        Layer.NETFILTER,
         Role.GATEWAY,
         "the gateway's FORWARD policy drops what crosses",
         (policy_drop("FORWARD"),),
         _POLICY_DROP | maybe(INSIDE),
+        otherwise=(rule_last("filter", "FORWARD", "-j DROP"),),
     ),
-    Fault(
+    _fault(
         "nf-forward-drop-worker",
-        Layer.NETFILTER,
         Role.NON_GATEWAY,
         "the node's FORWARD policy drops new flows to its pods",
         (policy_drop("FORWARD"),),
         NODE_IN | maybe(INSIDE),
+        otherwise=(rule_last("filter", "FORWARD", "-j DROP"),),
     ),
-    Fault(
+    _fault(
         "nf-input-reject-before-submariner",
-        Layer.NETFILTER,
         Role.GATEWAY,
         "a REJECT precedes Submariner's accept of UDP/4800",
         (
@@ -98,26 +162,39 @@ FAULTS: Final = (
             ),
         ),
         NODE,
+        otherwise=(
+            nft(
+                "firewall",
+                "inet",
+                "filter hook input priority -10",
+                "udp dport 4800 counter reject with icmpx admin-prohibited",
+            ),
+        ),
     ),
-    Fault(
+    _fault(
         "nf-backend-mix",
-        Layer.NETFILTER,
         Role.NON_GATEWAY,
         "pods are masqueraded in the other iptables backend than Submariner's",
         (rule_first("nat", "POSTROUTING", _MASQUERADE, program="iptables-legacy"),),
         _POD_OUT,
+        otherwise=(
+            rule_last("nat", "POSTROUTING", "-s $LPOD -d $RPOD -j SNAT --to-source $IP", program="iptables-legacy"),
+            rule_last("nat", "POSTROUTING", "-s $LPOD -d $RSVC -j SNAT --to-source $IP", program="iptables-legacy"),
+        ),
     ),
-    Fault(
+    _fault(
         "nf-kubeproxy-dead-on-remote-gateway",
-        Layer.NETFILTER,
         Role.GATEWAY,
         "the gateway does not translate service addresses",
         _NO_TRANSLATION,
         _SERVICES,
+        otherwise=tuple(
+            rule_replaced("nat", chain, "-j KUBE-SERVICES", "-s 192.0.2.0/24 -j KUBE-SERVICES")
+            for chain in ("PREROUTING", "OUTPUT")
+        ),
     ),
-    Fault(
+    _fault(
         "nf-kubeproxy-ipvs",
-        Layer.NETFILTER,
         Role.GATEWAY,
         "kube-proxy runs in IPVS mode on the gateway: service addresses are local there",
         (
@@ -128,5 +205,40 @@ FAULTS: Final = (
             ),
         ),
         _SERVICES,
+        otherwise=(
+            *_NO_TRANSLATION,
+            Shell(
+                "ip link add kube-ipvs0 type bridge; ip route add local $LSVC dev kube-ipvs0 table local",
+                "ip route del local $LSVC dev kube-ipvs0 table local; ip link del kube-ipvs0",
+            ),
+        ),
+    ),
+    _fault(
+        "nf-networkpolicy-remote-source",
+        Role.CLUSTER,
+        "a NetworkPolicy lets in the cluster's own pods and nodes only",
+        (
+            _POLICY_GONE,
+            EveryNamespace(_POLICIES, (_policy("own-cluster-only", {}, [{"from": [_OWN_PODS, _NODES]}]),)),
+        ),
+        Signature(("*.{b}--{{pod,svc}}.*.{a}--*",)),
+        otherwise=(
+            _POLICY_GONE,
+            EveryNamespace(
+                _POLICIES,
+                (
+                    _policy("deny-all", {}, []),
+                    _policy("own-network", {}, [{"from": [{"ipBlock": {"cidr": "$LPOD"}}]}, {"from": [_NODES]}]),
+                ),
+            ),
+        ),
+    ),
+    _fault(
+        "nf-conntrack-stale",
+        Role.NON_GATEWAY,
+        "a flow of the node's host network still has the address from before the SNAT was repaired",
+        (_without_snat("stale", 40404),),
+        NOTHING,
+        otherwise=(_without_snat("stale-too", 51515),),
     ),
 )

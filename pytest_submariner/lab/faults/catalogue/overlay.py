@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from pytest_submariner.lab.faults.fault import Fault, Layer, Role
@@ -12,10 +13,13 @@ from pytest_submariner.lab.faults.steps import (
     DeviceChanged,
     Shell,
     fabric_drops,
+    fabric_filter,
     forwarding_entry_removed,
     route_replaced,
+    running,
 )
 
+_fault: Final = partial(Fault, layer=Layer.OVERLAY)
 _VX: Final = "vx-submariner"
 
 
@@ -28,39 +32,38 @@ def _aimed_at(ip: str) -> Shell:
     )
 
 
-def _made_again(details: str) -> DeviceChanged:
-    """The worker's device with the same addresses and routes and other VXLAN details."""
+def _made_again(details: str, next_hop: str = "$GV") -> DeviceChanged:
+    """The worker's device with the same address and other VXLAN details, and its routes to `next_hop`."""
     return DeviceChanged(
         _VX,
         f"""ip link del {_VX}
-ip link add {_VX} type vxlan {details} remote $GIP nolearning
+ip link add {_VX} type vxlan {details} nolearning
 ip link set {_VX} mtu 1450
 ip addr add $WV/8 dev {_VX}
 ip link set {_VX} up
-for cidr in $RPOD $RSVC; do ip route add $cidr via $GV dev {_VX} proto static; done""",
+for cidr in $RPOD $RSVC; do ip route add $cidr via {next_hop} dev {_VX} proto static; done""",
     )
 
 
 FAULTS: Final = (
-    Fault(
+    _fault(
         "overlay-udp4800-blocked",
-        Layer.OVERLAY,
         Role.FABRIC,
         "UDP/4800 towards the gateway is filtered between nodes",
         (fabric_drops("-p IPv4 --ip-proto udp --ip-dport 4800 --ip-dst $GIP"), FORGET_OVERLAY),
         NODE,
+        otherwise=(fabric_filter("overlay", "udp dport 4800 ip daddr $GIP drop"), FORGET_OVERLAY),
     ),
-    Fault(
+    _fault(
         "overlay-fdb-wrong-gateway-ip",
-        Layer.OVERLAY,
         Role.NON_GATEWAY,
         "the node's VXLAN destination is not the gateway's address",
         (_aimed_at("172.18.250.250"), FORGET_OVERLAY),
         NODE,
+        otherwise=(_made_again("id 100 dstport 4800 remote 172.18.99.77"), FORGET_OVERLAY),
     ),
-    Fault(
+    _fault(
         "overlay-fdb-stale-after-failover",
-        Layer.OVERLAY,
         Role.NON_GATEWAY,
         "the node still tunnels to the previous gateway",
         (
@@ -73,43 +76,69 @@ FAULTS: Final = (
         ),
         NODE,
         needs=("OTHER_GATEWAY",),
+        otherwise=(
+            _made_again("id 100 dstport 4800 remote $OIP", "$OV"),
+            FORGET_OVERLAY,
+        ),
     ),
-    Fault(
+    _fault(
         "overlay-fdb-worker-missing",
-        Layer.OVERLAY,
         Role.GATEWAY,
         "the gateway has no default destination for one node",
         (forwarding_entry_removed(_VX, "$WIP"), FORGET_OVERLAY),
         NODE,
         needs=("WORKER",),
+        otherwise=(
+            DeviceChanged(
+                _VX,
+                f"""kept=$(bridge fdb show dev {_VX} | grep ^{ZERO_MAC} | sed 's/.* dst \\([^ ]*\\) .*/\\1/' | grep -vxF $WIP)
+ip link del {_VX}
+ip link add {_VX} type vxlan id 100 dstport 4800 nolearning
+ip link set {_VX} mtu 1450
+ip addr add $GV/8 dev {_VX}
+ip link set {_VX} up
+echo 2 > /proc/sys/net/ipv4/conf/{_VX}/rp_filter
+for ip in $kept; do bridge fdb append {ZERO_MAC} dev {_VX} dst $ip self permanent; done""",
+            ),
+            FORGET_OVERLAY,
+        ),
     ),
-    Fault(
+    _fault(
         "overlay-link-down",
-        Layer.OVERLAY,
         Role.NON_GATEWAY,
         "vx-submariner is there but down",
         (DeviceChanged(_VX, f"ip link set {_VX} down"),),
         NODE,
+        otherwise=(
+            DeviceChanged(
+                _VX,
+                f"""ip link del {_VX}
+ip link add {_VX} type vxlan id 100 dstport 4800 remote $GIP nolearning
+ip addr add $WV/8 dev {_VX}""",
+            ),
+        ),
     ),
-    Fault(
+    _fault(
         "overlay-device-missing",
-        Layer.OVERLAY,
         Role.NON_GATEWAY,
         "vx-submariner is gone, the chains are there",
         (DeviceChanged(_VX, f"ip link del {_VX}"),),
         NODE,
+        otherwise=(
+            DeviceChanged(_VX, f"ip link set {_VX} down; ip link set {_VX} name vx-renamed"),
+            Shell("ip link show vx-renamed", "ip link del vx-renamed"),
+        ),
     ),
-    Fault(
+    _fault(
         "overlay-vni-or-port-mismatch",
-        Layer.OVERLAY,
         Role.NON_GATEWAY,
         "the VNI of the node's vx-submariner is not the gateway's",
-        (_made_again("id 101 dstport 4800"), FORGET_OVERLAY),
+        (_made_again("id 101 dstport 4800 remote $GIP"), FORGET_OVERLAY),
         NODE,
+        otherwise=(_made_again("id 100 dstport 4789 remote $GIP"), FORGET_OVERLAY),
     ),
-    Fault(
+    _fault(
         "overlay-port-taken",
-        Layer.OVERLAY,
         Role.NON_GATEWAY,
         "another VXLAN device owns UDP/4800, vx-submariner cannot come up",
         (
@@ -123,10 +152,20 @@ if ip link set {_VX} up; then exit 1; fi""",
             Shell("ip link show foreign.1", "ip link del foreign.1"),
         ),
         NODE,
+        otherwise=(
+            DeviceChanged(_VX, f"ip link set {_VX} down"),
+            running(
+                "port-taken",
+                """import socket, time
+taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+taken.bind(("", 4800))
+while True: time.sleep(60)""",
+            ),
+            Shell(f"if ip link set {_VX} up; then exit 1; fi", f"ip link set {_VX} down"),
+        ),
     ),
-    Fault(
+    _fault(
         "overlay-duplicate-mac",
-        Layer.OVERLAY,
         Role.NON_GATEWAY,
         "vx-submariner has the same MAC on the node and its gateway",
         (
@@ -139,18 +178,34 @@ ip link set {_VX} address $mac""",
             FORGET_OVERLAY,
         ),
         NODE,
+        otherwise=(
+            DeviceChanged(
+                _VX,
+                f"""ping -c1 -W1 -q $GV > /dev/null || true
+mac=$(ip neigh show $GV dev {_VX} | sed -n 's/.*lladdr \\([^ ]*\\).*/\\1/p')
+ip link del {_VX}
+ip link add {_VX} address $mac type vxlan id 100 dstport 4800 remote $GIP nolearning
+ip link set {_VX} mtu 1450
+ip addr add $WV/8 dev {_VX}
+ip link set {_VX} up
+for cidr in $RPOD $RSVC; do ip route add $cidr via $GV dev {_VX} proto static; done""",
+            ),
+            FORGET_OVERLAY,
+        ),
     ),
-    Fault(
+    _fault(
         "overlay-vtep-collision",
-        Layer.OVERLAY,
         Role.NON_GATEWAY,
         "the node derives the same 240.x address as its gateway",
         (DeviceChanged(_VX, f"ip addr del $WV/8 dev {_VX}; ip addr add $GV/8 dev {_VX}"), FORGET_OVERLAY),
         NODE,
+        otherwise=(
+            Shell(f"ip addr add $GV/8 dev {_VX}", f"ip addr del $GV/8 dev {_VX}"),
+            FORGET_OVERLAY,
+        ),
     ),
-    Fault(
+    _fault(
         "overlay-neighbour-poisoned",
-        Layer.OVERLAY,
         Role.NON_GATEWAY,
         "a permanent neighbour entry for the gateway's 240.x address has a wrong MAC",
         (
@@ -160,5 +215,11 @@ ip link set {_VX} address $mac""",
             ),
         ),
         NODE,
+        otherwise=(
+            Shell(
+                f"ip neigh replace $GV lladdr 0a:00:00:00:00:99 dev {_VX} nud noarp",
+                f"ip neigh del $GV dev {_VX}",
+            ),
+        ),
     ),
 )

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from pytest_submariner.lab.faults.fault import Fault, Layer, Role
 from pytest_submariner.lab.faults.signatures import CABLE, NODE, NODE_IN, NOTHING, Signature
 from pytest_submariner.lab.faults.steps import Shell, route_removed, route_replaced
 
+_fault: Final = partial(Fault, layer=Layer.ROUTING)
 _POD_ROUTE: Final = Signature(("{{pod,hostpod}}.ngw.{a}--pod.*.{b}--*",)) | NODE_IN
 """The node cannot send to remote pods, nor answer them."""
 _CIDRS: Final = ("$RPOD", "$RSVC")
 
 FAULTS: Final = (
-    Fault(
+    _fault(
         "route-remote-cidr-missing",
-        Layer.ROUTING,
         Role.NON_GATEWAY,
         "the node has no route to a remote pod CIDR",
         (route_removed("exact $RPOD table main"),),
         _POD_ROUTE,
+        otherwise=(
+            Shell(
+                "ip route del $RPOD dev vx-submariner; ip route add $RPOD via $GV dev vx-submariner table 77",
+                "ip route add $RPOD via $GV dev vx-submariner proto static; ip route flush table 77",
+            ),
+        ),
     ),
-    Fault(
+    _fault(
         "route-nexthop-old-gateway",
-        Layer.ROUTING,
         Role.NON_GATEWAY,
         "the node's routes point at the former gateway's 240.x address",
         tuple(
@@ -31,18 +37,24 @@ FAULTS: Final = (
             for cidr in _CIDRS
         ),
         NODE,
+        otherwise=tuple(
+            route_replaced(f"exact {cidr} table main", f"{cidr} via 240.18.99.1 dev vx-submariner onlink")
+            for cidr in _CIDRS
+        ),
     ),
-    Fault(
+    _fault(
         "route-replaced-by-cni",
-        Layer.ROUTING,
         Role.NON_GATEWAY,
         "the CNI overwrote the routes to remote CIDRs",
         tuple(route_replaced(f"exact {cidr} table main", f"{cidr} via $ROUTER dev $UL proto bird") for cidr in _CIDRS),
         NODE,
+        otherwise=tuple(
+            route_replaced(f"exact {cidr} table main", f"{cidr} via $ROUTER dev $UL proto zebra src $CIP metric 20")
+            for cidr in _CIDRS
+        ),
     ),
-    Fault(
+    _fault(
         "route-table220-leftover",
-        Layer.ROUTING,
         Role.NON_GATEWAY,
         "an IPsec policy table survives on a node that is no gateway any more",
         (
@@ -52,26 +64,36 @@ FAULTS: Final = (
             ),
         ),
         _POD_ROUTE,
+        otherwise=(
+            Shell(
+                "ip route add $RPOD dev $UL src $CIP table 150; ip rule add prio 150 lookup 150",
+                "ip rule del prio 150; ip route flush table 150",
+            ),
+        ),
     ),
-    Fault(
+    _fault(
         "route-rule100-missing",
-        Layer.ROUTING,
         Role.GATEWAY,
         "the policy rule for the vxlan cable's table is missing",
         (Shell("ip rule del prio 100", "ip rule add prio 100 lookup 100", keep="ip rule show prio 100"),),
         CABLE,
+        otherwise=(
+            Shell(
+                "ip rule del prio 100; ip rule del prio 150",
+                "ip rule add prio 100 lookup 100; ip rule add prio 150 lookup 150",
+            ),
+        ),
     ),
-    Fault(
+    _fault(
         "route-table150-lost",
-        Layer.ROUTING,
         Role.GATEWAY,
         "the gateway's host-network table is empty",
         tuple(route_removed(f"exact {cidr} table 150") for cidr in _CIDRS),
         NOTHING,
+        otherwise=(Shell("ip rule del prio 150", "ip rule add prio 150 lookup 150"),),
     ),
-    Fault(
+    _fault(
         "route-gw-source-hint-missing",
-        Layer.ROUTING,
         Role.GATEWAY,
         "the gateway's routes lack the CNI source address",
         tuple(
@@ -79,10 +101,13 @@ FAULTS: Final = (
             for cidr in _CIDRS
         ),
         Signature(("hostpod.gw.{a}--{{pod,svc}}.ngw.{b}--*", "hostpod.gw.{a}--{{pod,svc}}.gw.{b}--{{tcp,udp}}*")),
+        otherwise=tuple(
+            route_replaced(f"exact {cidr} table 100", f"{cidr} via $RT dev vxlan-tunnel src $TV metric 100 table 100")
+            for cidr in _CIDRS
+        ),
     ),
-    Fault(
+    _fault(
         "route-more-specific-local",
-        Layer.ROUTING,
         Role.NON_GATEWAY,
         "a local bridge covers a part of a remote CIDR",
         (
@@ -92,13 +117,16 @@ FAULTS: Final = (
             ),
         ),
         Signature(("{{pod,hostpod}}.ngw.{a}--pod.gw.{b}--*", "{{pod,hostpod}}.gw.{b}--{{pod,svc}}.ngw.{a}--*")),
+        otherwise=(
+            Shell("ip route add $RGPODS via $ROUTER dev $UL proto static", "ip route del $RGPODS via $ROUTER dev $UL"),
+        ),
     ),
-    Fault(
+    _fault(
         "route-blackhole",
-        Layer.ROUTING,
         Role.NON_GATEWAY,
         "the route to a remote pod CIDR is a blackhole",
         (route_replaced("exact $RPOD table main", "blackhole $RPOD"),),
         _POD_ROUTE,
+        otherwise=(route_replaced("exact $RPOD table main", "prohibit $RPOD proto 80"),),
     ),
 )

@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from pytest_submariner.lab.faults.fault import Fault, Layer, Role
-from pytest_submariner.lab.faults.signatures import CABLE, INSIDE, NODE, NODE_LOCAL, maybe
-from pytest_submariner.lab.faults.steps import Place, Shell, fabric_drops, rule_first
+from pytest_submariner.lab.faults.signatures import CABLE, INSIDE, NODE, NODE_LOCAL, Signature, maybe
+from pytest_submariner.lab.faults.steps import (
+    NO_SEGMENTATION,
+    Place,
+    Shell,
+    fabric_drops,
+    fabric_filter,
+    nft,
+    rule_first,
+)
+
+_fault: Final = partial(Fault, layer=Layer.UNDERLAY)
+_TOO_LONG: Final = (
+    NO_SEGMENTATION,
+    Shell("ip link set vxlan-tunnel mtu 1500", "ip link set vxlan-tunnel mtu 1450", at=Place.BOTH_GATEWAYS),
+    Shell("ip link set vx-submariner mtu 1500", "ip link set vx-submariner mtu 1450", at=Place.EVERY_NODE),
+)
+"""Devices that leave no room for their own headers: the node cuts what they send into fragments."""
+_FRAGMENT: Final = "ip frag-off & 0x3fff != 0 drop"
 
 FAULTS: Final = (
-    Fault(
+    _fault(
         "underlay-source-check",
-        Layer.UNDERLAY,
         Role.FABRIC,
         "the fabric drops packets whose source is not the sending node's",
         (fabric_drops("-p IPv4 --ip-src $RPOD"),),
         NODE,
+        otherwise=(fabric_filter("source-check", "ip saddr $RPOD drop"),),
     ),
-    Fault(
+    _fault(
         "underlay-packet-loss",
-        Layer.UNDERLAY,
         Role.NON_GATEWAY,
         "the node's link loses a third of what it receives",
         (rule_first("mangle", "PREROUTING", "-i $UL -m statistic --mode random --probability 0.3 -j DROP"),),
         maybe(NODE | NODE_LOCAL),
+        otherwise=(
+            nft(
+                "loss",
+                "netdev",
+                "filter hook egress device $NODE priority 0",
+                "numgen random mod 100 < 30 drop",
+                at=Place.FABRIC,
+            ),
+        ),
     ),
-    Fault(
+    _fault(
         "underlay-duplicate-ip",
-        Layer.UNDERLAY,
         Role.FABRIC,
         "another host answers for the gateway's address",
         (
@@ -35,13 +60,36 @@ FAULTS: Final = (
             Shell("ip neigh flush dev $UL", "ip neigh flush dev $UL", at=Place.EVERY_NODE),
         ),
         maybe(CABLE | INSIDE),
+        otherwise=(
+            Shell(
+                "ip link add rogue0 type veth peer name rogue1; ip link set rogue0 master underlay up;"
+                " ip addr add $GIP/32 dev rogue1; ip link set rogue1 up",
+                "ip link del rogue0",
+                at=Place.FABRIC,
+            ),
+            Shell("ip neigh flush dev $UL", "ip neigh flush dev $UL", at=Place.EVERY_NODE),
+        ),
     ),
-    Fault(
+    _fault(
         "underlay-throttled",
-        Layer.UNDERLAY,
         Role.GATEWAY,
         "the gateway's bandwidth is far below what is needed",
         (Shell("tc qdisc add dev $UL root tbf rate 256kbit burst 4kb latency 50ms", "tc qdisc del dev $UL root"),),
         maybe(CABLE | INSIDE),
+        otherwise=(
+            Shell("tc qdisc add dev $UL root tbf rate 200kbit burst 3kb limit 6kb", "tc qdisc del dev $UL root"),
+        ),
+    ),
+    _fault(
+        "underlay-fragments-dropped",
+        Role.FABRIC,
+        "the fabric drops IP fragments, and the cable's packets are too long for one",
+        (*_TOO_LONG, fabric_filter("fragments", _FRAGMENT)),
+        Signature(("*.{a}--*.{b}--tcp", "*.{b}--*.{a}--tcp")),
+        otherwise=(
+            *_TOO_LONG,
+            nft("fragments", "netdev", "filter hook ingress device $GATEWAY priority 0", _FRAGMENT, at=Place.FABRIC),
+            nft("fragments-to", "netdev", "filter hook egress device $GATEWAY priority 0", _FRAGMENT, at=Place.FABRIC),
+        ),
     ),
 )
