@@ -10,9 +10,11 @@ from functools import cached_property
 from pytest_submariner.diagnose.clusterobjects import ClusterObjects
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.nodesight import NodeSight
+from pytest_submariner.diagnose.policies import Policies
 from pytest_submariner.diagnose.scope import Scope
 from pytest_submariner.diagnose.trace import Trace
 from pytest_submariner.diagnose.ways import Ways
+from pytest_submariner.diagnose.waysout import WayOut, all_ways_out
 from pytest_submariner.model.topology import Cluster, Node, Role, Topology
 
 
@@ -36,6 +38,16 @@ class Observation:
     def ways(self) -> Ways:
         """The packets of a flow at the hooks of the nodes it passes."""
         return Ways(self.topology, self.sights)
+
+    @cached_property
+    def policies(self) -> Mapping[str, Policies]:
+        """NetworkPolicies by position."""
+        return {position: Policies(objects) for position, objects in self.objects.items()}
+
+    @cached_property
+    def ways_out(self) -> tuple[WayOut, ...]:
+        """What nodes send to other clusters by another way than Submariner's."""
+        return tuple(all_ways_out(self))
 
     @property
     def clusters(self) -> tuple[Cluster, ...]:

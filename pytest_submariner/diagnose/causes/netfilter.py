@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pytest_submariner.diagnose.cause import Suspicion, cause
 from pytest_submariner.diagnose.drops import Dropper, droppers
+from pytest_submariner.diagnose.isolation import is_forbidden
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.packetfilter.packet import Hook
 from pytest_submariner.diagnose.submarinerchains import accepts_elsewhere
@@ -30,7 +31,9 @@ def forwarding_droppers(seen: Observation, *, gateway: bool) -> Iterator[Dropper
     """Nodes that drop what they forward, by other rules than those of policies and Services."""
     nodes = [s.node for s in seen.every() if (s.node.role is Role.GATEWAY) is gateway]
     for dropper in droppers(seen, Layer.INNER, FORWARDING, nodes):
-        if not any(step.chain.startswith(OTHERS) for step in dropper.steps) and not accepts_elsewhere(dropper):
+        on_purpose = any(step.chain.startswith(OTHERS) for step in dropper.steps)
+        forbidden = all(is_forbidden(seen, drop.flow) for drop in dropper.drops)
+        if not on_purpose and not forbidden and not accepts_elsewhere(dropper):
             yield dropper
 
 

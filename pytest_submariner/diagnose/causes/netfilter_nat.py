@@ -164,7 +164,7 @@ def _suspicion(
     """One sentence per rule that rewrites, by the first packet it meets."""
     steps = {t.step: t for t in reversed(found)}
     said = [first] if first else []
-    said += [translation.text for translation in dict.fromkeys(steps.values())]
+    said += [translation.text for translation in steps.values()]
     rose = (counted(sight, step) for step in steps if step is not None)
     told = {f"{t.flow.id}: the listener saw {t.flow.result.source_seen}" for t in found if t.flow.result.source_seen}
     return Suspicion(
