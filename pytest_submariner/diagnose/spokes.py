@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pytest_submariner.dataplane.addresses import vtep
 from pytest_submariner.dataplane.constants import HOST_NETWORK_TABLE, VX_SUBMARINER, VX_SUBMARINER_OCTET
@@ -11,10 +12,12 @@ from pytest_submariner.dataplane.links import FLOOD_MAC
 from pytest_submariner.dataplane.objects import Endpoint
 from pytest_submariner.dataplane.view import ClusterView
 from pytest_submariner.diagnose.nodesight import NodeSight
-from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.scope import Scope, node_cut_off
 from pytest_submariner.model.nodestate import Link
 from pytest_submariner.model.topology import Cluster, Node, Role
+
+if TYPE_CHECKING:
+    from pytest_submariner.diagnose.observation import Observation
 
 _NO_OVERLAY = frozenset({"ovnkubernetes"})
 """Network plugins for which another handler does the work (submariner:pkg/routeagent_driver/main.go)."""

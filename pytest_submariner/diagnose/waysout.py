@@ -7,18 +7,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from pytest_submariner.dataplane.addresses import ipv4_cidrs
 from pytest_submariner.dataplane.constants import CABLE_TABLE, HOST_NETWORK_TABLE, VX_SUBMARINER, VXLAN_TUNNEL
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.nodesight import NodeSight
-from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.routelookup import Decision, in_any, longest, lookup, network
 from pytest_submariner.diagnose.scope import Scope
 from pytest_submariner.diagnose.spokes import Spoke, has_overlay, spokes, view_of
 from pytest_submariner.model.nodestate import Route
 from pytest_submariner.model.path import Kind
 from pytest_submariner.model.topology import Node, Role
+
+if TYPE_CHECKING:
+    from pytest_submariner.diagnose.observation import Observation
 
 DAEMONS = frozenset(
     {
@@ -90,15 +93,24 @@ def leaves(decision: Decision | None) -> str:
 
 
 def ways_out(seen: Observation, *detours: Detour) -> Iterator[tuple[NodeSight, tuple[WayOut, ...]]]:
-    """Nodes with such detours, each with all it has; by device in use only: a device that is down or missing took its routes
-    along."""
+    """Nodes with such detours, each with all it has of them."""
+    nodes: dict[tuple[str, str], list[WayOut]] = {}
+    for way in seen.ways_out:
+        if way.detour in detours:
+            nodes.setdefault((way.sight.node.cluster, way.sight.name), []).append(way)
+    for found in nodes.values():
+        yield found[0].sight, tuple(found)
+
+
+def all_ways_out(seen: Observation) -> Iterator[WayOut]:
+    """Every detour of every node; by a device in use only, since one that is down or missing took its routes along."""
     for spoke in spokes(seen):
         if spoke.is_in_use:
-            yield from _kept(spoke.sight, _of_spoke(seen, spoke), detours)
+            yield from _of_spoke(seen, spoke)
     for sight in seen.gateways():
         device = sight.link(VXLAN_TUNNEL)
         if has_overlay(sight.cluster) and device is not None and device.up:
-            yield from _kept(sight, _of_gateway(seen, sight), detours)
+            yield from _of_gateway(seen, sight)
 
 
 def toward(seen: Observation, networks: Iterable[str], *, nodes: Iterable[Node], words: str) -> Scope:
@@ -127,14 +139,6 @@ def _answered_in(seen: Observation, flow: Flow, networks: tuple[str, ...]) -> bo
     view = view_of(seen, flow.source.cluster)
     own = view.local.subnets if view is not None and view.local is not None else ()
     return any(subnet in networks for subnet in own)
-
-
-def _kept(
-    sight: NodeSight, found: Iterable[WayOut], detours: tuple[Detour, ...]
-) -> Iterator[tuple[NodeSight, tuple[WayOut, ...]]]:
-    kept = tuple(way for way in found if way.detour in detours)
-    if kept:
-        yield sight, kept
 
 
 def _of_spoke(seen: Observation, spoke: Spoke) -> Iterator[WayOut]:
