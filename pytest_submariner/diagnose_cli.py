@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         seen = diagnosed.observation
         failing = [flow.id for flow in seen.failing]
         asked = len(seen.flows)
-        text = lines(diagnosed.findings, asked=asked, failing=failing, unread=seen.unread, verbose=arguments.verbose)
+        notes = (*seen.unread, *diagnosed.notes)
+        text = lines(diagnosed.findings, asked=asked, failing=failing, notes=notes, verbose=arguments.verbose)
         print("\n".join(text))
     return EXIT_FOUND if diagnosed.findings or diagnosed.observation.failing else EXIT_HEALTHY
 
@@ -198,7 +199,7 @@ def _print_json(diagnosed: Diagnosed) -> None:
             {"id": flow.id, "verdict": flow.verdict.word, "detail": flow.result.detail}
             for flow in diagnosed.observation.flows
         ],
-        "unread": list(diagnosed.observation.unread),
+        "notes": [*diagnosed.observation.unread, *diagnosed.notes],
         "duration_s": round(diagnosed.duration_s, 3),
     }
     print(json.dumps(document, indent=2))

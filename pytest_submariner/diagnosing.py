@@ -73,6 +73,8 @@ class Diagnosing:
         unread = self.last.observation.unread
         for reason in unread[:_NOTED]:
             session.recorder.note(f"diagnosis could not read {reason}")
+        for note in self.last.notes:
+            session.recorder.note(note)
         if len(unread) > _NOTED:
             session.recorder.note(f"diagnosis could not read {len(unread) - _NOTED} more")
         session.recorder.add_timing("diagnose_s", self.last.duration_s)

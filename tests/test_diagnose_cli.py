@@ -26,7 +26,7 @@ def broken() -> Observation:
 
 
 def diagnosed(seen: Observation) -> Diagnosed:
-    return Diagnosed(conclude(seen), seen, 0.1)
+    return Diagnosed(conclude(seen)[0], seen, 0.1)
 
 
 def test_an_observation_survives_being_written_down() -> None:

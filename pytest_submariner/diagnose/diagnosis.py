@@ -5,6 +5,7 @@ probes of this diagnosis, and whatever it says can be said again offline from th
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pytest_submariner.diagnose.catalogue import CAUSES
+from pytest_submariner.diagnose.cause import Cause
 from pytest_submariner.diagnose.clusterobjects import ClusterObjects
 from pytest_submariner.diagnose.engine import findings
 from pytest_submariner.diagnose.flow import Flow, flows
@@ -31,6 +33,7 @@ from pytest_submariner.model.topology import Node, Role, Topology
 from pytest_submariner.nodestate.state import read_state
 from pytest_submariner.transport.node import NodeExec
 
+logger = logging.getLogger(__name__)
 EVERY_NODE = 24
 """Up to so many nodes all are looked at; above, those at the ends of failing paths, the gateways, and some for comparison."""
 COMPARED = 2
@@ -46,11 +49,13 @@ class Ask(Protocol):
 
 @dataclass(frozen=True)
 class Diagnosed:
-    """`findings` in order: what explains most first, cause before effect; `duration_s` of the whole diagnosis."""
+    """`findings` in order: what explains most first, cause before effect; `duration_s` of the whole diagnosis; `notes` on what could
+    not be judged."""
 
     findings: tuple[Finding, ...]
     observation: Observation
     duration_s: float
+    notes: tuple[str, ...] = ()
 
 
 class Diagnosis:
@@ -73,7 +78,8 @@ class Diagnosis:
         """Why those of `results` fail that do. Nothing raises: what cannot be read is named in the observation."""
         started = time.monotonic()
         observation = self.observe(flows(results, self._topology))
-        return Diagnosed(conclude(observation), observation, time.monotonic() - started)
+        found, notes = conclude(observation)
+        return Diagnosed(found, observation, time.monotonic() - started, notes)
 
     def observe(self, found: tuple[Flow, ...]) -> Observation:
         nodes = _worth_a_look(self._topology, found)
@@ -125,12 +131,18 @@ class Diagnosis:
             return {}, (f"no path could be traced: {error}",)
 
 
-def conclude(seen: Observation) -> tuple[Finding, ...]:
-    """The findings of an observation: the known causes, then what remains of the failing paths. Pure."""
-    named = findings(seen, CAUSES)
+def conclude(seen: Observation) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    """The findings of an observation, and notes on rules that broke: the known causes, then what remains of the failing paths. Pure."""
+    notes: list[str] = []
+
+    def broke(cause: Cause, error: Exception) -> None:
+        logger.error("the rule of %s broke", cause.code, exc_info=error)
+        notes.append(f"{cause.code} was not judged, its rule broke: {type(error).__name__}: {error}")
+
+    named = findings(seen, CAUSES, broke)
     explained = {path for finding in named for path in finding.paths}
     rest = tuple(flow for flow in seen.failing if flow.id not in explained)
-    return (*named, *unexplained(seen, rest))
+    return (*named, *unexplained(seen, rest)), tuple(notes)
 
 
 def _worth_a_look(topology: Topology, found: Sequence[Flow]) -> tuple[Node, ...]:

@@ -5,7 +5,7 @@ it among its effects. One that explains nothing is told only when it is latent b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_submariner.diagnose.cause import Cause, Layer, Rank, Suspicion
@@ -34,22 +34,35 @@ class Verdict:
         return self.suspicion.node.cluster, self.suspicion.node.name
 
 
-def findings(seen: Observation, causes: Iterable[Cause]) -> tuple[Finding, ...]:
+OnError = Callable[[Cause, Exception], None]
+
+
+def findings(seen: Observation, causes: Iterable[Cause], on_error: OnError | None = None) -> tuple[Finding, ...]:
     """Every independent root cause, the one that explains most first within its rank. Failing flows that none explains are left
-    to `unexplained`."""
-    return tuple(_finding(seen, verdict) for verdict in judge(seen, causes))
+    to `unexplained`. With `on_error` a rule that breaks is told there, and costs no other its say."""
+    return tuple(_finding(seen, verdict) for verdict in judge(seen, causes, on_error))
 
 
-def judge(seen: Observation, causes: Iterable[Cause]) -> tuple[Verdict, ...]:
+def judge(seen: Observation, causes: Iterable[Cause], on_error: OnError | None = None) -> tuple[Verdict, ...]:
     stood = [
         Verdict(cause, suspicion, _explained(seen, cause, suspicion))
         for cause in causes
-        for suspicion in cause.rule(seen)
+        for suspicion in _suspicions(seen, cause, on_error)
         if not (suspicion.refuted_by is not None and seen.working_in(suspicion.refuted_by))
     ]
     stood = [verdict for verdict in stood if verdict.explained or verdict.suspicion.latent]
     stood.sort(key=lambda v: (not v.explained, v.cause.rank, -len(v.explained)))
     return tuple(verdict for verdict in stood if not any(_takes(other, verdict) for other in stood))
+
+
+def _suspicions(seen: Observation, cause: Cause, on_error: OnError | None) -> list[Suspicion]:
+    try:
+        return list(cause.rule(seen))
+    except Exception as error:
+        if on_error is None:
+            raise
+        on_error(cause, error)
+        return []
 
 
 def _explained(seen: Observation, cause: Cause, suspicion: Suspicion) -> tuple[Flow, ...]:

@@ -64,4 +64,5 @@ def read(file: Path) -> Diagnosed:
         raise SysdumpUnreadable(f"{file}: is no sysdump ({error})") from None
     except RecordUnreadable as error:
         raise SysdumpUnreadable(f"{file}: {error}") from None
-    return Diagnosed(conclude(seen), seen, 0.0)
+    found, notes = conclude(seen)
+    return Diagnosed(found, seen, 0.0, notes)

@@ -36,7 +36,6 @@ LOSSES = (
     "UdpNoPorts",
     "UdpInErrors",
     "UdpInCsumErrors",
-    "IcmpOutDestUnreachs",
 )
 """Counters of nstat that rise when the kernel refuses a packet."""
 _LINES = 8

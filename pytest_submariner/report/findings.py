@@ -18,7 +18,7 @@ def lines(
     *,
     asked: int,
     failing: Sequence[str],
-    unread: Iterable[str] = (),
+    notes: Iterable[str] = (),
     verbose: bool = False,
 ) -> list[str]:
     """`failing` are the ids of failing paths, of `asked` in all. Lines of at most 80 columns where words allow."""
@@ -26,9 +26,9 @@ def lines(
     for finding in findings:
         said.append("")
         said += _finding(finding, verbose)
-    reasons = list(unread)
+    reasons = list(notes)
     if reasons:
-        said += ["", "could not be read:"]
+        said += ["", "what could not be read or judged:"]
         said += [line for reason in reasons for line in _wrapped(reason, "  ")]
     return said
 

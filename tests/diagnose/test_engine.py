@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import pytest
 from observations import failing, healthy
 
 from pytest_submariner.diagnose import scope
@@ -116,3 +117,18 @@ def test_gateway_status_follows_from_what_breaks_host_network_between_gateways()
     assert status in findings(seen, [about])[0].paths
     unrelated = disconnected(failing(healthy(), WORKER_OUT), status)
     assert status not in findings(unrelated, [cause("A", cut_off)])[0].paths
+
+
+def test_a_rule_that_breaks_costs_no_other_its_say() -> None:
+    def breaks(seen: Observation) -> Iterator[Suspicion]:
+        raise LookupError("oh")
+        yield
+
+    bad = replace(cause("BAD", cut_off), rule=breaks)
+    told: list[str] = []
+    seen = failing(healthy(), WORKER_OUT)
+    found = findings(seen, [bad, cause("A", cut_off)], lambda cause, error: told.append(f"{cause.code}: {error}"))
+    assert [finding.code for finding in found] == ["A"]
+    assert told == ["BAD: oh"]
+    with pytest.raises(LookupError):
+        findings(seen, [bad])
