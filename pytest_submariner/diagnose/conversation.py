@@ -57,6 +57,10 @@ class Conversation:
             return Way.REPLY
         return None
 
+    def among(self, packets: Iterable[Packet]) -> tuple[tuple[Way, Packet], ...]:
+        """This flow's packets, bare or in tunnels, each with its way."""
+        return tuple((way, packet) for packet in packets if (way := self.way_of(packet.inner or packet)) is not None)
+
     def learn(self, packet: Packet) -> None:
         """From a request: its mark, and its addresses and ports where it was seen."""
         mark = _mark(packet)

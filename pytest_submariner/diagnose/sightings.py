@@ -13,7 +13,7 @@ from pytest_submariner.dataplane.constants import (
     VXLAN_TUNNEL_OCTET,
     VXLAN_TUNNEL_VNI,
 )
-from pytest_submariner.diagnose.conversation import Conversation, NodeKey
+from pytest_submariner.diagnose.conversation import NodeKey
 from pytest_submariner.diagnose.ladder import TUNNEL_DEVICES, Form, form
 from pytest_submariner.diagnose.trace import Rung, Sighting, Way
 from pytest_submariner.model.nodestate import LinkStats
@@ -40,22 +40,26 @@ class Look:
 
 
 Looks = Mapping[NodeKey, Look]
+Followed = Mapping[NodeKey, Sequence[tuple[Way, Packet]]]
+"""A flow's packets by node."""
 
 
 def sightings(
-    conversation: Conversation, rungs: Sequence[Rung], looks: Looks, cable_ports: frozenset[int]
+    followed: Followed, rungs: Sequence[Rung], looks: Looks, cable_ports: frozenset[int] | None
 ) -> tuple[Sighting, ...]:
-    """One for each rung, in the same order. `cable_ports`: UDP ports of the vxlan cable, as the Endpoints say."""
+    """One for each rung, in the same order. `cable_ports`: UDP ports of the vxlan cable, as the Endpoints say; None: the
+    cable is another, whose packets do not tell whose they are."""
     waiting = {
         way: {leg: _unanswered(rungs, looks, way, leg) for leg in _ARP_LEGS} for way in {rung.way for rung in rungs}
     }
     found = []
     for rung in rungs:
         look = looks.get((rung.cluster, rung.node))
-        if look is None or look.tool == COUNTERS:
+        if look is None or look.tool == COUNTERS or (form(rung) is Form.CABLE and cable_ports is None):
             found.append(Sighting(rung, _by_counters(rung, look)))
             continue
-        passed = [p for p in look.packets if _passes(p, rung, look, cable_ports) and _way(conversation, p) is rung.way]
+        mine = followed.get((rung.cluster, rung.node), ())
+        passed = [p for way, p in mine if way is rung.way and _passes(p, rung, look, cable_ports)]
         arp: list[Packet] = []
         leg = _ARP_RUNGS.get(rung.number)
         if not passed and leg and _waits(found, rung.way, leg):
@@ -73,16 +77,15 @@ def _waits(found: Sequence[Sighting], way: Way, leg: int) -> bool:
 
 
 def astray(
-    conversation: Conversation, rungs: Sequence[Rung], looks: Looks, cable_ports: frozenset[int]
+    followed: Followed, rungs: Sequence[Rung], looks: Looks, cable_ports: frozenset[int] | None
 ) -> tuple[Sighting, ...]:
     """Packets that left a node in another way than any rung there has."""
     found = []
     for (cluster, node), look in looks.items():
         here = [rung for rung in rungs if (rung.cluster, rung.node) == (cluster, node)]
         left: dict[tuple[Way, str], list[Packet]] = defaultdict(list)
-        for packet in look.packets:
-            way = _way(conversation, packet)
-            if way is None or packet.direction != "out" or packet.device == LOOPBACK:
+        for way, packet in followed.get((cluster, node), ()):
+            if packet.direction != "out" or packet.device == LOOPBACK:
                 continue
             if not any(rung.way is way and _passes(packet, rung, look, cable_ports) for rung in here):
                 left[way, packet.device].append(packet)
@@ -92,11 +95,7 @@ def astray(
     return tuple(found)
 
 
-def _way(conversation: Conversation, packet: Packet) -> Way | None:
-    return conversation.way_of(packet.inner or packet)
-
-
-def _passes(packet: Packet, rung: Rung, look: Look, cable_ports: frozenset[int]) -> bool:
+def _passes(packet: Packet, rung: Rung, look: Look, cable_ports: frozenset[int] | None) -> bool:
     """Whether a packet, whosever it is, is at a rung of its node: device, direction, and how it is wrapped."""
     if packet.direction != rung.direction:
         return False
@@ -118,14 +117,14 @@ def _passes(packet: Packet, rung: Rung, look: Look, cable_ports: frozenset[int])
             return packet.device not in TUNNEL_DEVICES | {look.underlay, LOOPBACK}
 
 
-def _is_overlay(packet: Packet, cable_ports: frozenset[int]) -> bool:
+def _is_overlay(packet: Packet, cable_ports: frozenset[int] | None) -> bool:
     if packet.vni is None or _is_cable(packet, cable_ports):
         return False
     return packet.destination_port == VX_SUBMARINER_PORT or packet.vni == VX_SUBMARINER_VNI
 
 
-def _is_cable(packet: Packet, cable_ports: frozenset[int]) -> bool:
-    return packet.vni is not None and (packet.destination_port in cable_ports or packet.vni == VXLAN_TUNNEL_VNI)
+def _is_cable(packet: Packet, cable_ports: frozenset[int] | None) -> bool:
+    return packet.vni is not None and (packet.destination_port in (cable_ports or ()) or packet.vni == VXLAN_TUNNEL_VNI)
 
 
 def _sighting(rung: Rung, passed: Sequence[Packet], arp: Sequence[Packet], complete: bool) -> Sighting:

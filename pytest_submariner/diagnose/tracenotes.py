@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 
 from pytest_submariner.diagnose.conversation import Conversation, NodeKey
-from pytest_submariner.diagnose.sightings import COUNTERS, Looks
-from pytest_submariner.nodestate.packets import Packet
+from pytest_submariner.diagnose.sightings import COUNTERS, Followed, Looks
 
 _MOST = 6
 LINES = 80
@@ -68,13 +67,15 @@ def unanswered(
                 yield f"{node[1]}: asked on {device} who has {ip}{_times(number)}, and got no answer"
 
 
-def lines(conversation: Conversation, nodes: Sequence[NodeKey], looks: Looks) -> tuple[str, ...]:
-    """The flow's packets as text, by time."""
+def lines(conversation: Conversation, followed: Followed, nodes: Sequence[NodeKey], looks: Looks) -> tuple[str, ...]:
+    """The flow's packets as text, by time, with ARP and what ICMP says about them."""
     found: list[tuple[float, str]] = []
     for node in nodes:
         look = looks.get(node)
+        mine = {id(packet) for _, packet in followed.get(node, ())}
         for packet in look.packets if look else ():
-            if _concerns(conversation, packet):
+            inner = packet.inner or packet
+            if id(packet) in mine or inner.protocol == "arp" or conversation.is_about(inner):
                 size = (packet.inner or packet).length
                 found.append((packet.time_s, f"{node[1]} {packet}{f', {size} bytes' if size else ''}"))
     found.sort()
@@ -82,11 +83,6 @@ def lines(conversation: Conversation, nodes: Sequence[NodeKey], looks: Looks) ->
         return ()
     start = found[0][0]
     return tuple(f"{time_s - start:.4f} s  {text}" for time_s, text in found[:LINES])
-
-
-def _concerns(conversation: Conversation, packet: Packet) -> bool:
-    inner = packet.inner or packet
-    return inner.protocol == "arp" or conversation.way_of(inner) is not None or conversation.is_about(inner)
 
 
 def _times(number: int) -> str:

@@ -111,24 +111,26 @@ class Tracer:
         flow = conversation.flow
         nodes = list(dict.fromkeys((rung.cluster, rung.node) for rung in rungs))
         here = {key: looks[key] for key in nodes if key in looks}
+        followed = {key: conversation.among(look.packets) for key, look in here.items()}
         ips = frozenset(node.internal_ip for node in self._nodes(rungs))
         notes = [
             *tracenotes.limits(nodes, here, refusals),
             *tracenotes.errors(conversation, nodes, here, cable_ports | {VX_SUBMARINER_PORT}, ips),
             *tracenotes.unanswered(conversation, nodes, here, OCTETS),
         ]
-        if flow.crosses and not is_readable(self._topology.cluster(flow.case.source.cluster)):
+        readable = not flow.crosses or is_readable(self._topology.cluster(flow.case.source.cluster))
+        if not readable:
             notes.append("the cable is encrypted: its packets do not tell whose they are")
         if answer is not None and not _was_asked(answer):
             notes.append(f"asked again, it could not be told: {answer.detail}")
         return Trace(
             flow.id,
-            sightings(conversation, rungs, here, cable_ports),
+            sightings(followed, rungs, here, cable_ports if readable else None),
             answered=answer is not None and answer.verdict in _ANSWERED,
             tools={key[1]: look.tool for key, look in here.items()},
             notes=tuple(notes),
-            astray=astray(conversation, rungs, here, cable_ports),
-            lines=tracenotes.lines(conversation, nodes, here),
+            astray=astray(followed, rungs, here, cable_ports if readable else None),
+            lines=tracenotes.lines(conversation, followed, nodes, here),
         )
 
     def _selection(self, flows: Sequence[Flow], sights: Sights, cable_ports: frozenset[int]) -> Selection:
