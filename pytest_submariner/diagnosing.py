@@ -52,7 +52,7 @@ class Diagnosing:
             self._asked.update({result.id: result for result in session.recorder.results})
         fails = {r.id for r in self._asked.values() if r.verdict.outcome is Outcome.FAILED} - self._seen
         if self._asked and (
-            wanted == "always" and self._runs == 0 or wanted != "never" and fails and self._runs < MOST
+            (wanted == "always" and self._runs == 0) or (wanted != "never" and fails and self._runs < MOST)
         ):
             self._run()
 

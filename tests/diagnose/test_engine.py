@@ -13,6 +13,7 @@ from pytest_submariner.diagnose.cause import Cause, Layer, Rank, Suspicion
 from pytest_submariner.diagnose.engine import findings
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.model.finding import EvidenceKind
+from pytest_submariner.model.path import Kind
 from pytest_submariner.model.topology import Node
 from pytest_submariner.model.verdict import Verdict
 
@@ -100,10 +101,10 @@ def test_effects_of_an_object_are_effects_everywhere() -> None:
 
 def test_cause_comes_before_effect_then_what_explains_more() -> None:
     seen = failing(healthy(), WORKER_OUT)
-    small = cause("SMALL", lambda n: Suspicion(n, "o", (), scope.node_cut_off(n) & scope.to_kind(scope.Kind.SVC)))
+    small = cause("SMALL", lambda n: Suspicion(n, "o", (), scope.node_cut_off(n) & scope.to_kind(Kind.SVC)))
     objects = cause(
         "OBJECT",
-        lambda n: Suspicion(n, "o", (), scope.node_cut_off(n) & scope.to_kind(scope.Kind.SVC)),
+        lambda n: Suspicion(n, "o", (), scope.node_cut_off(n) & scope.to_kind(Kind.SVC)),
         rank=Rank.OBJECT,
     )
     told = findings(seen, [small, cause("BIG", cut_off), objects])
