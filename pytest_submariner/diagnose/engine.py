@@ -68,7 +68,8 @@ def _suspicions(seen: Observation, cause: Cause, on_error: OnError | None) -> li
 def _explained(seen: Observation, cause: Cause, suspicion: Suspicion) -> tuple[Flow, ...]:
     """The failing flows in the scope, and what follows from them though its way is not Submariner's to carry."""
     found = seen.failing_in(suspicion.explains)
-    others = (flow for flow in seen.failing if flow not in found)
+    inside = {flow.id for flow in found}
+    others = (flow for flow in seen.failing if flow.id not in inside)
     return (
         *found,
         *(
