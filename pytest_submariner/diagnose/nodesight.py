@@ -18,9 +18,9 @@ from pytest_submariner.model.nodestate import Address, Link, NodeState, PacketFi
 from pytest_submariner.model.topology import Cluster, Node, Topology
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NodeSight:
-    """`before` and `after`: states read before and after the traced probes (`after` is None when there were none).
+    """One of a diagnosis, equal to itself only. `before` and `after`: states read before and after the traced probes (`after` is None when there were none).
     `facts` and `view`: what the model needs; None when the objects or the state do not give them."""
 
     node: Node
