@@ -20,6 +20,7 @@ _PER_DEVICE = (
 )
 """Read for every device, and for `all` and `default`."""
 _GLOBAL = (
+    "ipv4/icmp_echo_ignore_all",
     "ipv4/ip_forward",
     "ipv4/ip_no_pmtu_disc",
     "ipv4/neigh/default/gc_thresh3",
