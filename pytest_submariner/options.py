@@ -182,7 +182,12 @@ _TABLE = (
         metavar="FILE",
     ),
     Option(
-        "timeout", "Seconds one attempt on a path may take (default: 5)", kind=Kind.SECONDS, default=5.0, metavar="S"
+        "timeout",
+        "Seconds of silence that end an attempt on a path, of which there are three, a little apart (default: 2; where answers are slow "
+        "attempts wait longer by themselves)",
+        kind=Kind.SECONDS,
+        default=2.0,
+        metavar="S",
     ),
     Option(
         "performance",

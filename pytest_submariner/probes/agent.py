@@ -47,12 +47,15 @@ import struct
 import sys
 import threading
 import time
+from collections import deque
 
 TYPE_CHECKING = False  # what typing calls so; importing it would cost start-up time
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     Fields = dict[str, Any]
+    Heard = Callable[[], None]
 
 VERSION = 1
 HEADER = struct.Struct("!4sI")
@@ -63,6 +66,8 @@ LIMITS = {"tcp": LARGEST, "udp": 65507, "icmp": 65507, "mtu": 65507}  # the last
 SLOWEST = 65536  # bytes per second; data that trickles slower than this has stalled
 SETTLE_PAUSE_S = 0.2
 ATTEMPT_PAUSE_S = 0.25
+OVERLAP_S = 0.4
+SLOWNESS, LONGEST = 10, 4
 SERVE_TIMEOUT_S = 30.0
 ROOMS = ("/dev/shm", "/tmp", "/run")
 IP_RECVERR = 11  # linux/in.h; not in Python's socket module
@@ -132,7 +137,7 @@ def serve_connection(connection: socket.socket, peer: tuple[str, int]) -> None:
     with connection:
         try:
             connection.settimeout(SERVE_TIMEOUT_S)
-            payload = read_frame(connection, time.monotonic() + SERVE_TIMEOUT_S, SERVE_TIMEOUT_S)
+            payload = read_frame(connection, time.monotonic() + SERVE_TIMEOUT_S, SERVE_TIMEOUT_S, lambda: None)
             connection.sendall(report(peer, payload))
             connection.recv(1)  # the connector closes first, so that no port here stays in TIME_WAIT
         except (OSError, ValueError, EOFError):
@@ -248,8 +253,9 @@ def give_up(message: str) -> int:
 # The connector
 
 
-def read_exactly(connection: socket.socket, size: int, deadline: float, patience: float) -> bytes:
-    """EOFError carries how much came before the end; StalledError likewise before silence, or before the deadline."""
+def read_exactly(connection: socket.socket, size: int, deadline: float, patience: float, heard: Heard) -> bytes:
+    """`heard` is called as data come. EOFError carries how much came before the end; StalledError likewise before silence, or before
+    the deadline."""
     data = bytearray()
     while len(data) < size:
         left = deadline - time.monotonic()
@@ -263,24 +269,26 @@ def read_exactly(connection: socket.socket, size: int, deadline: float, patience
         if not chunk:
             raise EOFError(len(data))
         data += chunk
+        heard()
     return bytes(data)
 
 
-def read_frame(connection: socket.socket, deadline: float, patience: float) -> bytes:
+def read_frame(connection: socket.socket, deadline: float, patience: float, heard: Heard) -> bytes:
     """ValueError when it is not one of our frames."""
-    magic, length = HEADER.unpack(read_exactly(connection, HEADER.size, deadline, patience))
+    magic, length = HEADER.unpack(read_exactly(connection, HEADER.size, deadline, patience, heard))
     if magic != MAGIC or length > LARGEST:
         raise ValueError("not a frame of this protocol")
-    return read_exactly(connection, length, deadline, patience)
+    return read_exactly(connection, length, deadline, patience, heard)
 
 
-def send_frame(connection: socket.socket, payload: bytes, deadline: float, patience: float) -> None:
+def send_frame(connection: socket.socket, payload: bytes, deadline: float, patience: float, heard: Heard) -> None:
     """StalledError when the peer takes nothing for `patience` seconds, or not all of it before the deadline."""
     left = memoryview(HEADER.pack(MAGIC, len(payload)) + payload)
     while left:
         connection.settimeout(max(0.001, min(deadline - time.monotonic(), patience)))
         try:
             left = left[connection.send(left) :]
+            heard()
         except REPLY_TIMEOUT:
             raise StalledError(0) from None
 
@@ -325,7 +333,7 @@ def milliseconds(since: float) -> float:
     return round((time.monotonic() - since) * 1000, 3)
 
 
-def ask_tcp(probe: Fields, timeout: float) -> Fields:
+def ask_tcp(probe: Fields, timeout: float, heard: Heard) -> Fields:
     """Round trip of the handshake; then `size` bytes each way, without `timeout` seconds of silence in between."""
     payload = os.urandom(probe["size"])
     with open_socket(socket.SOCK_STREAM) as connection:
@@ -339,8 +347,8 @@ def ask_tcp(probe: Fields, timeout: float) -> Fields:
         facts = {"rtt_ms": milliseconds(start), "local": connection.getsockname()[0], "sent": len(payload)}
         deadline = time.monotonic() + timeout + 2 * len(payload) / SLOWEST
         try:
-            send_frame(connection, payload, deadline, timeout)
-            body = read_frame(connection, deadline, timeout)
+            send_frame(connection, payload, deadline, timeout, heard)
+            body = read_frame(connection, deadline, timeout, heard)
         except (StalledError, EOFError) as stop:
             silent = isinstance(stop, StalledError)
             text = (
@@ -355,7 +363,7 @@ def ask_tcp(probe: Fields, timeout: float) -> Fields:
         return {**understand(body, payload), "received": len(body), **facts}
 
 
-def ask_udp(probe: Fields, timeout: float) -> Fields:
+def ask_udp(probe: Fields, timeout: float, heard: Heard) -> Fields:
     """One datagram of `size` bytes, and one back."""
     payload = os.urandom(max(0, probe["size"] - HEADER.size))
     with open_socket(socket.SOCK_DGRAM) as connection:
@@ -387,7 +395,7 @@ def echo_request(identifier: int, sequence: int, payload: bytes) -> bytes:
     return struct.pack("!BBHHH", 8, 0, checksum(unsummed), identifier, sequence) + payload
 
 
-def ask_icmp(probe: Fields, timeout: float) -> Fields:
+def ask_icmp(probe: Fields, timeout: float, heard: Heard) -> Fields:
     """An echo request with `size` random bytes; the reply must have the same ones, sequence and identifier."""
     connection, is_raw = open_icmp()
     with connection:
@@ -420,7 +428,7 @@ def echo(connection: socket.socket, is_raw: bool, size: int, timeout: float) -> 
             return {"outcome": "answered", "rtt_ms": milliseconds(start), "received": len(packet) - 8}
 
 
-def ask_mtu(probe: Fields, timeout: float) -> Fields:
+def ask_mtu(probe: Fields, timeout: float, heard: Heard) -> Fields:
     """The largest IP packet that gets through with DF, `reached`, found by bisection; `stopped` says what becomes of larger ones.
 
     First a small one: when that is not answered, the size is not what is wrong. The reply is as long, but may be fragmented
@@ -443,6 +451,7 @@ def ask_mtu(probe: Fields, timeout: float) -> Fields:
         high, size, stopped = top + 1, top, ""
         while high - low > 1:
             passed, hint, why = packet_passes(connection, is_raw, size, patience)
+            heard()
             if passed:
                 low = size
             else:
@@ -514,27 +523,120 @@ def check_size(protocol: str, size: int) -> None:
         raise UnableError(f"{size} bytes cannot be asked by {protocol}: allowed are 0 to {LIMITS[protocol]}")
 
 
-def ask(probe: Fields, timeout: float, attempts: int, settle_until: float) -> Fields:
-    """One probe with its attempts. Until `settle_until` a refusal does not count: the listener may be coming up."""
-    start = time.monotonic()
-    history: list[str] = []
-    settling = 0
-    while True:
-        try:
-            check_size(probe["protocol"], probe["size"])
-            answer = ASK[probe["protocol"]](probe, timeout)
-        except UnableError as error:
-            answer = {"outcome": "unable", "error": str(error)}
-        if answer["outcome"] == "refused" and time.monotonic() < settle_until:
-            settling += 1
+class Pace:
+    """What the probes of a conversation share: when to ask again, and how slow the world is at the moment.
+
+    A time-out is the least an attempt waits. Where answers that did come took long (a busy node, a slow way), it waits SLOWNESS times
+    as long as the slowest of them, up to LONGEST time-outs: silence counts against what is usual here and now.
+    """
+
+    def __init__(self, timeout: float, attempts: int, settle_until: float) -> None:
+        self.attempts = attempts
+        self.settle_until = settle_until
+        self._timeout = timeout
+        self._slowest_s = 0.0
+        self._due: deque[tuple[float, Asking]] = deque()
+        self._over = False
+        if attempts > 1:
+            threading.Thread(target=self._overlap, daemon=True).start()
+
+    @property
+    def timeout(self) -> float:
+        return max(self._timeout, min(SLOWNESS * self._slowest_s, LONGEST * self._timeout))
+
+    def answered(self, rtt_ms: float) -> None:
+        self._slowest_s = max(self._slowest_s, rtt_ms / 1000)
+
+    def watch(self, asking: Asking) -> None:
+        """Look after it OVERLAP_S from now, and so on."""
+        self._due.append((time.monotonic() + OVERLAP_S, asking))
+
+    def close(self) -> None:
+        self._over = True
+
+    def _overlap(self) -> None:
+        while not self._over:
+            if not self._due:
+                time.sleep(OVERLAP_S / 4)
+                continue
+            due, asking = self._due.popleft()
+            time.sleep(max(0.0, due - time.monotonic()))
+            if asking.is_open():
+                if asking.is_silent():
+                    threading.Thread(target=asking.attempt, daemon=True).start()
+                self.watch(asking)
+
+
+class Asking:
+    """One probe with its attempts. They overlap: when one hears nothing the next begins, with a port or identifier of its own, and each
+    has the whole time-out. So a silent path takes one time-out and a little more, and as many packets as attempts in turn.
+
+    Until the pace's `settle_until` a refusal does not count: the listener may be coming up. `tell` gets the answer of the first attempt
+    that was answered, else that of the last; `history` has the outcomes of those before it too, silent ones as `timeout`.
+    """
+
+    def __init__(self, probe: Fields, pace: Pace, tell: Callable[[Fields], None]) -> None:
+        self._probe = probe
+        self._pace = pace
+        self._tell = tell
+        self._start = self._latest = time.monotonic()
+        self._answers: list[Fields | None] = []
+        self._settling = 0
+        self._is_told = False
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """Attempts in turn, beside those that begin while one of these is silent. Returns when none is left to begin."""
+        self._pace.watch(self)
+        while self.is_open():
+            self.attempt()
+            if self.is_open():
+                time.sleep(ATTEMPT_PAUSE_S)
+
+    def is_open(self) -> bool:
+        """Whether there is a next attempt."""
+        return not self._is_told and len(self._answers) < self._pace.attempts
+
+    def is_silent(self) -> bool:
+        """Whether an attempt is under way, and nothing was heard for a while."""
+        return None in self._answers and time.monotonic() - self._latest > OVERLAP_S / 2
+
+    def attempt(self) -> None:
+        with self._lock:
+            if not self.is_open():
+                return
+            number = len(self._answers)
+            self._answers.append(None)
+        answer = self._settled()
+        with self._lock:
+            self._answers[number] = answer
+            is_last = not self.is_open() and None not in self._answers
+            if self._is_told or not (is_last or answer["outcome"] in ("answered", "unable")):
+                return
+            self._is_told = True
+            if answer["outcome"] not in ("answered", "unable"):
+                answer, number = self._answers[-1] or answer, len(self._answers) - 1
+            history = [one["outcome"] if one else "timeout" for one in self._answers[: number + 1]]
+        took = {"history": history, "settling": self._settling, "duration_s": round(time.monotonic() - self._start, 4)}
+        self._tell({"id": self._probe["id"], **answer, "attempts": len(history), **took})
+
+    def _heard(self) -> None:
+        self._latest = time.monotonic()
+
+    def _settled(self) -> Fields:
+        while True:
+            self._heard()
+            try:
+                check_size(self._probe["protocol"], self._probe["size"])
+                answer = ASK[self._probe["protocol"]](self._probe, self._pace.timeout, self._heard)
+            except UnableError as error:
+                return {"outcome": "unable", "error": str(error)}
+            if answer["outcome"] == "answered":
+                self._pace.answered(answer["rtt_ms"])
+            if answer["outcome"] != "refused" or time.monotonic() >= self._pace.settle_until:
+                return answer
+            self._settling += 1
             time.sleep(SETTLE_PAUSE_S)
-            continue
-        history.append(answer["outcome"])
-        if answer["outcome"] in ("answered", "unable") or len(history) >= attempts:
-            break
-        time.sleep(ATTEMPT_PAUSE_S)
-    took = {"history": history, "settling": settling, "duration_s": round(time.monotonic() - start, 4)}
-    return {"id": probe["id"], **answer, "attempts": len(history), **took}
 
 
 def own_addresses() -> list[str]:
@@ -618,10 +720,18 @@ def converse(line: str, stream: Any) -> None:
         raise ValueError(f"not a request: {type(error).__name__}: {error}") from None
     output = Output(stream)
     output.say({"hello": hello()})
-    settle_until = time.monotonic() + settle
+    pace = Pace(timeout, attempts, time.monotonic() + settle)
     waiting, lock = iter(probes), threading.Lock()
     starts = time.monotonic()
     broken: list[OSError] = []
+    ended = threading.Semaphore(0)
+
+    def tell(answer: Fields) -> None:
+        try:
+            output.say(answer, answer=True)
+        except OSError as error:
+            broken.append(error)
+        ended.release()
 
     def pump() -> None:
         nonlocal starts
@@ -634,17 +744,15 @@ def converse(line: str, stream: Any) -> None:
                 return
             if rate and pause > 0:
                 time.sleep(pause)
-            answer = ask(probe, timeout, attempts, settle_until)
-            try:
-                output.say(answer, answer=True)
-            except OSError as error:
-                broken.append(error)
+            Asking(probe, pace, tell).run()
 
-    pumps = [threading.Thread(target=pump, daemon=True) for _ in range(max(1, min(cap, len(probes))))]
-    for thread in pumps:
-        thread.start()
-    for thread in pumps:
-        thread.join()
+    for _ in range(min(cap, len(probes))):
+        threading.Thread(target=pump, daemon=True).start()
+    for _ in probes:
+        ended.acquire()
+        if broken:
+            break
+    pace.close()
     if broken:
         raise broken[0]
     output.close(nonce)
@@ -664,7 +772,9 @@ def main(argv: list[str]) -> int:
         except UnableError as error:
             sys.stderr.write(f"ask: {error}\n")
             return 2
-        answer = ask(probe, 5.0, 1, 0.0)
+        answers: list[Fields] = []
+        Asking(probe, Pace(5.0, 1, 0.0), answers.append).run()
+        answer = answers[0]
         sys.stdout.write(json.dumps(answer) + "\n")
         return 0 if answer["outcome"] == "answered" else 1
     sys.stderr.write("usage: listen PORT | connect | ask tcp|udp|icmp|mtu ADDRESS [PORT [SIZE]]\n")

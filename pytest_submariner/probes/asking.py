@@ -26,12 +26,19 @@ ASKED_AT_MOST = 3
 PAUSE_S = 0.5
 GREETING_S = 20.0
 """An agent greets before it asks anything; one that does not is frozen, or its node is."""
+WITNESS_S = 4.0
 _COULD_NOT_ASK = (NodeUnreachable, ExitStatusLost)
 """Refused upgrades, dropped streams. An exit status, a missing program or a refused credential is an answer."""
 
 
 def converse(
-    kube: Callable[[str], KubeClient], fleet: Fleet, place: Place, request: Request, *, apart: bool = False
+    kube: Callable[[str], KubeClient],
+    fleet: Fleet,
+    place: Place,
+    request: Request,
+    *,
+    apart: bool = False,
+    greeting_s: float = GREETING_S,
 ) -> Conversation:
     """All probes of `request` from the pod at `place`; with `apart` by an agent of its own, which costs the start of a Python, and
     does not need the pod's listener.
@@ -49,7 +56,7 @@ def converse(
                 agent_command("connect") if apart else conversation_command(),
                 first_line=request.line,
                 timeout=request.deadline_s,
-                patience=GREETING_S,
+                patience=greeting_s,
             )
             return read(request, heard.of(lines))
         except ProbeInconclusive as error:
@@ -68,6 +75,14 @@ def converse(
                 raise TransportError(f"{place}: {error}") from None
         time.sleep(PAUSE_S * attempt)
     raise AssertionError("the last attempt either returns or raises")
+
+
+def ask_listener(kube: Callable[[str], KubeClient], fleet: Fleet, place: Place, request: Request) -> Conversation:
+    """The same with the listener of a pod as a witness to itself; only when it says nothing is an agent started beside it."""
+    try:
+        return converse(kube, fleet, place, request, greeting_s=WITNESS_S)
+    except ProbeInconclusive:
+        return converse(kube, fleet, place, request, apart=True)
 
 
 class _Heard:

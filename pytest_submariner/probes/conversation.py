@@ -65,8 +65,8 @@ class Request:
     """All probes of one source. Times in seconds; at most `cap` probes are in flight, at most `rate` are started in a second."""
 
     probes: Sequence[Probe]
-    timeout_s: float = 5.0
-    attempts: int = 2
+    timeout_s: float = 2.0
+    attempts: int = 3
     settle_s: float = 5.0
     cap: int = 32
     rate: float | None = None
@@ -89,13 +89,13 @@ class Request:
 
     @property
     def deadline_s(self) -> float:
-        """How long the conversation can take when nothing answers: every attempt may spend its time on both phases."""
+        """How long the conversation can take when next to nothing answers: an attempt may spend its time on both phases, the next ones
+        begin a little later, and all wait longer where the answers that come are slow."""
         rounds = math.ceil(len(self.probes) / self.cap)
         longest = max((probe.extra_s for probe in self.probes), default=0.0)
         pacing = len(self.probes) / self.rate if self.rate else 0.0
-        return (
-            pacing + self.settle_s + self.attempts * (rounds * (2 * max(1.0, self.timeout_s) + 1.0) + longest) + SLACK_S
-        )
+        attempt = 2 * agent.LONGEST * max(1.0, self.timeout_s) + self.attempts
+        return pacing + self.settle_s + rounds * attempt + self.attempts * longest + SLACK_S
 
 
 @dataclass(frozen=True)

@@ -307,7 +307,9 @@ def test_a_size_above_the_limit_gets_one_clear_line(protocol: str, size: str, al
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 2
     assert done.stderr == f"ask: {size} bytes cannot be asked by {protocol}: allowed are 0 to {allowed}\n"
-    answer = agent.ask({"id": "x", "protocol": protocol, "size": int(size)}, 1.0, 2, 0.0)
+    answers: list[dict[str, Any]] = []
+    agent.Asking({"id": "x", "protocol": protocol, "size": int(size)}, agent.Pace(1.0, 2, 0.0), answers.append).run()
+    (answer,) = answers
     assert (answer["outcome"], answer["attempts"]) == ("unable", 1)
 
 
@@ -406,3 +408,58 @@ def test_without_a_listener_a_conversation_has_an_agent_of_its_own(pod: dict[str
         said, _ = process.communicate(request.line + b"\n", timeout=20)
     whole = read(request, said.splitlines())
     assert (whole.hello.name, whole.measurements["x"].listener) == ("another", pod["SUBMARINER_PROBE_NAME"])
+
+
+@contextlib.contextmanager
+def answering(delay_s: float, *, drops: int = 0) -> Iterator[int]:
+    """The port of a UDP listener which drops the first datagrams and answers the others late."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
+        far.bind(("127.0.0.1", 0))
+        received: list[bytes] = []
+
+        def later(datagram: bytes, peer: Any) -> None:
+            time.sleep(delay_s)
+            with contextlib.suppress(OSError):
+                far.sendto(agent.report(peer, datagram[agent.HEADER.size :]), peer)
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    datagram, peer = far.recvfrom(65535)
+                    received.append(datagram)
+                    if len(received) > drops:
+                        threading.Thread(target=later, args=(datagram, peer), daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield far.getsockname()[1]
+
+
+def test_a_silent_path_takes_one_timeout_and_a_little() -> None:
+    with answering(60.0) as port:
+        found = ask("udp", port, timeout_s=1.0, attempts=3)
+    assert found.history == (Outcome.TIMEOUT,) * 3
+    assert 1.8 <= found.duration_s < 2.8
+
+
+def test_lost_packets_are_made_good_before_the_timeout() -> None:
+    with answering(0.0, drops=2) as port:
+        found = ask("udp", port, timeout_s=5.0, attempts=3)
+    assert found.history == (Outcome.TIMEOUT, Outcome.TIMEOUT, Outcome.ANSWERED)
+    assert 0.8 <= found.duration_s < 4.0
+
+
+def test_a_slow_path_is_answered_at_its_first_attempt() -> None:
+    with answering(1.6) as port:
+        found = ask("udp", port, timeout_s=2.0, attempts=3)
+    assert (found.outcome, found.attempts) == (Outcome.ANSWERED, 1)
+    assert found.rtt_ms is not None
+    assert found.rtt_ms >= 1600
+
+
+def test_where_answers_are_slow_silence_has_to_last_longer() -> None:
+    with answering(0.5) as usual, answering(3.0) as slow:
+        probes = [Probe("usual", Protocol.UDP, "127.0.0.1", usual), Probe("slow", Protocol.UDP, "127.0.0.1", slow)]
+        found = converse(Request(probes, timeout_s=1.0, attempts=3, settle_s=0.0)).measurements
+    assert found["usual"].attempts == 1
+    assert found["slow"].outcome is Outcome.ANSWERED
+    assert found["slow"].duration_s > 3.0

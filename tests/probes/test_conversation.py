@@ -10,6 +10,7 @@ import pytest
 
 from pytest_submariner.errors import ProbeInconclusive
 from pytest_submariner.model.path import Protocol
+from pytest_submariner.probes import agent
 from pytest_submariner.probes.conversation import Probe, Request, read
 from pytest_submariner.probes.measurement import Outcome
 
@@ -89,4 +90,4 @@ def test_the_request_line() -> None:
 def test_the_deadline_has_room_for_every_attempt_of_every_round() -> None:
     probes = [Probe(str(i), Protocol.TCP, "10.9.1.5", 1) for i in range(64)]
     asked = Request(probes, timeout_s=5.0, attempts=2, settle_s=10.0, cap=32)
-    assert asked.deadline_s >= 10.0 + 2 * 2 * 2 * 5.0
+    assert asked.deadline_s >= 10.0 + 2 * (2 * agent.LONGEST * 5.0 + agent.OVERLAP_S)
