@@ -20,8 +20,8 @@ from pytest_submariner.model.topology import Cluster, Node, Topology
 
 @dataclass(frozen=True, eq=False)
 class NodeSight:
-    """One of a diagnosis, equal to itself only. `before` and `after`: states read before and after the traced probes (`after` is None when there were none).
-    `facts` and `view`: what the model needs; None when the objects or the state do not give them."""
+    """Equal to itself only. `before` and `after`: states read before and after the traced probes (`after` is None when there were
+    none). `facts` and `view`: what the model needs; None when the objects or the state do not give them."""
 
     node: Node
     cluster: Cluster
