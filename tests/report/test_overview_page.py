@@ -66,7 +66,7 @@ def test_failing_run_names_its_cause_first() -> None:
 
 def test_failing_paths_without_a_finding_are_listed_all_the_same() -> None:
     text = Outline(render(default_run(cut_off("c1-w1")))).text
-    assert "Not as expected: 56 paths" in text
+    assert "Not as expected: 57 paths" in text
     assert "Pod on a non-gateway node → Pod on a gateway node, c1 → c2, TCP" in text
 
 
