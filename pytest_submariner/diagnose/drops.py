@@ -39,10 +39,13 @@ class Dropper:
     def steps(self) -> tuple[Step, ...]:
         return tuple(dict.fromkeys(drop.step for drop in self.drops))
 
+    def hits(self, layer: Layer) -> bool:
+        return any(drop.passage.layer is layer for drop in self.drops)
+
     @property
     def object(self) -> str:
-        """`filter/FORWARD`."""
-        return self.steps[0].place
+        """`filter/FORWARD`, or all such places."""
+        return ", ".join(dict.fromkeys(step.place for step in self.steps))
 
     def state(self) -> tuple[str, ...]:
         """A sentence per rule that drops, with a packet it drops."""
@@ -56,19 +59,23 @@ class Dropper:
         return tuple(filter(None, (counted(self.sight, step) for step in self.steps)))
 
 
-def droppers(
-    seen: Observation, layer: Layer, hooks: Iterable[Hook], nodes: Iterable[Node] | None = None
-) -> Iterator[Dropper]:
-    """Nodes at whose `hooks` packets of failing flows are surely dropped."""
-    asked = frozenset(hooks)
+Places = frozenset[tuple[Layer, Hook]]
+
+
+def places(layer: Layer, *hooks: Hook) -> Places:
+    return frozenset((layer, hook) for hook in hooks)
+
+
+def droppers(seen: Observation, asked: Places, nodes: Iterable[Node] | None = None) -> Iterator[Dropper]:
+    """Nodes that surely drop packets of failing flows at the places asked about."""
     allowed = None if nodes is None else frozenset(nodes)
     found: dict[Node, list[Drop]] = {}
     for flow in seen.failing:
-        for drop in _drops(seen, flow, layer, asked):
+        for drop in _drops(seen, flow, asked):
             if allowed is None or drop.passage.node in allowed:
                 found.setdefault(drop.passage.node, []).append(drop)
     for node, drops in found.items():
-        yield Dropper(drops[0].passage.sight, tuple(drops), *_scopes(seen, node, layer, asked))
+        yield Dropper(drops[0].passage.sight, tuple(drops), *_scopes(seen, node, asked))
 
 
 def counted(sight: NodeSight, step: Step) -> str | None:
@@ -77,19 +84,19 @@ def counted(sight: NodeSight, step: Step) -> str | None:
     return f"{sight.name}: `{step}` counted {rise} packets while probes ran" if rise else None
 
 
-def _scopes(seen: Observation, node: Node, layer: Layer, hooks: frozenset[Hook]) -> tuple[Scope, Scope]:
+def _scopes(seen: Observation, node: Node, asked: Places) -> tuple[Scope, Scope]:
     def dropped(flow: Flow) -> bool:
-        return any(drop.passage.node == node for drop in _drops(seen, flow, layer, hooks))
+        return any(drop.passage.node == node for drop in _drops(seen, flow, asked))
 
     def opening(flow: Flow) -> bool:
-        return any(drop.passage.node == node and drop.passage.opens for drop in _drops(seen, flow, layer, hooks))
+        return any(drop.passage.node == node and drop.passage.opens for drop in _drops(seen, flow, asked))
 
     return Scope(f"whose packets {node.name} drops", dropped), Scope(f"which {node.name} lets nobody open", opening)
 
 
-def _drops(seen: Observation, flow: Flow, layer: Layer, hooks: frozenset[Hook]) -> Iterator[Drop]:
+def _drops(seen: Observation, flow: Flow, asked: Places) -> Iterator[Drop]:
     for passage in seen.ways.of(flow):
-        if passage.layer is layer and passage.hook in hooks:
+        if (passage.layer, passage.hook) in asked:
             for step in passage.sight.firewall.drops(passage.hook, passage.packet):
                 if step.sure:
                     yield Drop(flow, passage, step)

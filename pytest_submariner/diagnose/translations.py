@@ -81,8 +81,8 @@ def rewritten_at(seen: Observation, node: Node, *kinds: Kind) -> Scope:
 
 
 def translations(seen: Observation, flow: Flow) -> Iterator[Translation]:
-    """Wrong ones of a flow's first packet, node by node. Nothing is said of Globalnet, where sources are meant to change, and of nodes
-    without Submariner's chains: there the agent is missing."""
+    """The first wrong one of a flow's first packet: what later nodes do with a wrong source follows from it.
+    Nothing is said of Globalnet, where sources are meant to change, and of nodes without Submariner's chains: their agent is missing."""
     if not flow.crosses or any(seen.topology.cluster(node.cluster).globalnet for node in flow.nodes):
         return
     for passage in seen.ways.of(flow):
@@ -97,6 +97,7 @@ def translations(seen: Observation, flow: Flow) -> Iterator[Translation]:
         kind = _of_host(seen, passage, by, source) if is_host else _of_pod(passage, by, source)
         if kind is not None:
             yield Translation(kind, flow, passage, by, source)
+            return
 
 
 def _of_pod(passage: Passage, by: Step | None, source: str) -> Kind | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_submariner.diagnose.cause import Suspicion, cause
-from pytest_submariner.diagnose.drops import Dropper, droppers
+from pytest_submariner.diagnose.drops import Dropper, droppers, places
 from pytest_submariner.diagnose.isolation import is_forbidden
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.packetfilter.packet import Hook
@@ -13,7 +13,9 @@ from pytest_submariner.diagnose.submarinerchains import accepts_elsewhere
 from pytest_submariner.diagnose.ways import Layer
 from pytest_submariner.model.topology import Role
 
-FORWARDING = (Hook.INGRESS, Hook.PREROUTING, Hook.FORWARD, Hook.POSTROUTING)
+FORWARDING = places(Layer.INNER, Hook.INGRESS, Hook.PREROUTING, Hook.FORWARD, Hook.POSTROUTING)
+ENTERING = places(Layer.OVERLAY, Hook.INGRESS, Hook.PREROUTING, Hook.INPUT)
+DELIVERING = places(Layer.INNER, Hook.INPUT)
 OTHERS = (
     "KUBE-NWPLCY-",
     "KUBE-POD-FW-",
@@ -30,7 +32,7 @@ OTHERS = (
 def forwarding_droppers(seen: Observation, *, gateway: bool) -> Iterator[Dropper]:
     """Nodes that drop what they forward, by other rules than those of policies and Services."""
     nodes = [s.node for s in seen.every() if (s.node.role is Role.GATEWAY) is gateway]
-    for dropper in droppers(seen, Layer.INNER, FORWARDING, nodes):
+    for dropper in droppers(seen, FORWARDING, nodes):
         on_purpose = any(step.chain.startswith(OTHERS) for step in dropper.steps)
         forbidden = all(is_forbidden(seen, drop.flow) for drop in dropper.drops)
         if not on_purpose and not forbidden and not accepts_elsewhere(dropper):
@@ -83,8 +85,9 @@ def nf_forward_drop_worker(seen: Observation) -> Iterator[Suspicion]:
     sources=("submariner issue 2841", "submariner:pkg/packetfilter/iptables/iptables.go"),
 )
 def nf_input_reject_before_submariner(seen: Observation) -> Iterator[Suspicion]:
-    for dropper in droppers(seen, Layer.OVERLAY, (Hook.INGRESS, Hook.PREROUTING, Hook.INPUT)):
-        if not accepts_elsewhere(dropper):
+    """What the same rules keep from the host itself, inside the cluster, is told along."""
+    for dropper in droppers(seen, ENTERING | DELIVERING):
+        if dropper.hits(Layer.OVERLAY) and not accepts_elsewhere(dropper):
             yield _suspicion(dropper)
 
 

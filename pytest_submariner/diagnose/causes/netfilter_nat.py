@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from pytest_submariner.dataplane import constants as c
 from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Suspicion, cause
-from pytest_submariner.diagnose.causes.netfilter import FORWARDING
+from pytest_submariner.diagnose.causes.netfilter import ENTERING, FORWARDING
 from pytest_submariner.diagnose.drops import counted, droppers
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.packetfilter.packet import Hook
 from pytest_submariner.diagnose.submarinerchains import accepts_elsewhere
 from pytest_submariner.diagnose.translations import Kind, Translation, rewritten_at, wrong
-from pytest_submariner.diagnose.ways import Layer
 from pytest_submariner.model.path import Kind as EndKind
 from pytest_submariner.model.topology import Node, Role
 
@@ -135,8 +133,8 @@ def nf_masquerade_on_gateway(seen: Observation) -> Iterator[Suspicion]:
 def nf_backend_mix(seen: Observation) -> Iterator[Suspicion]:
     for sight, found in wrong(seen, Kind.OTHER_BACKEND):
         yield _suspicion(seen, sight, found, _place(found), Kind.OTHER_BACKEND, first=_own_backend(sight))
-    for layer, hooks in ((Layer.INNER, FORWARDING), (Layer.OVERLAY, (Hook.PREROUTING, Hook.INPUT))):
-        for dropper in droppers(seen, layer, hooks):
+    for asked in (FORWARDING, ENTERING):
+        for dropper in droppers(seen, asked):
             if accepts_elsewhere(dropper):
                 said = (_own_backend(dropper.sight), *dropper.state())
                 yield Suspicion(
