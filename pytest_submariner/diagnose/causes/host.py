@@ -141,13 +141,13 @@ def _forwarded_by(node: Node) -> scope.Scope:
     """On an active gateway all that crosses but its own processes' traffic; on every node what its pods have with others."""
 
     def holds(flow: Flow) -> bool:
-        if flow.is_status or flow.source == flow.target:
+        if flow.is_status:
             return False
         ends = [(flow.source, flow.case.source.kind), (flow.target, flow.case.target.kind)]
-        hosts = (Kind.HOSTPOD, Kind.NODE, Kind.VX)
         own = [kind for end, kind in ends if end == node]
         if own:
-            return own[0] not in hosts
+            # Between two pods of the node: those that a CNI routes and does not bridge, and what goes by a Service.
+            return all(kind in (Kind.POD, Kind.SVC) for kind in own)
         return node.role is Role.GATEWAY and flow.crosses and any(end.cluster == node.cluster for end, _ in ends)
 
     return scope.Scope(f"whose packets {node.name} forwards", holds)
