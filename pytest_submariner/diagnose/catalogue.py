@@ -7,6 +7,8 @@ from typing import Final
 from pytest_submariner.diagnose.cause import Cause
 from pytest_submariner.diagnose.causes import (
     cable,
+    cable_addresses,
+    cable_encrypted,
     cable_health,
     cable_vxlan,
     cni,
@@ -33,6 +35,8 @@ _CHAPTERS = (
     kubernetes,
     kubernetes_endpoints,
     cable,
+    cable_addresses,
+    cable_encrypted,
     cable_health,
     cable_vxlan,
     overlay,

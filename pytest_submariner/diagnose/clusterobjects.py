@@ -35,6 +35,19 @@ RESOURCES = {
 """Short name -> what the API calls it."""
 
 
+_SOURCE_NAMESPACE = "lighthouse.submariner.io/sourceNamespace"
+"""Label of local ServiceImports (lighthouse:pkg/constants/constants.go)."""
+
+
+def exported_namespaces(found: Mapping[str, tuple[Object, ...]]) -> frozenset[str]:
+    """Namespaces of Services that are, or were, exported: their Services and EndpointSlices are read."""
+    spaces = {
+        str(o["metadata"]["namespace"]) for kind in ("serviceexports", "globalingressips") for o in found.get(kind, ())
+    }
+    imports = (item["metadata"] for item in found.get("serviceimports", ()))
+    return frozenset(spaces | {str((m.get("labels") or {}).get(_SOURCE_NAMESPACE) or m["namespace"]) for m in imports})
+
+
 class BrokerProblem(StrEnum):
     """Why the broker's copies are not known."""
 
@@ -55,7 +68,8 @@ class ClusterObjects:
     daemonsets and all kinds of Submariner's and of service discovery all are here; of the others those a diagnosis needs
     (`objects.py`). `unread`: kinds that could not be read, with the reason. `broker`: endpoints and clusters as the broker holds
     them, or None: then `broker_problem` and `broker_error` say why. `clock_s`: the API server's time, seconds since 1970. `logs`:
-    known error lines by `pod/container`, redacted. `psk_digest`: equal for clusters read by one process that have the
+    known error lines by `pod/container`, redacted; `tails`: their last lines, redacted, which no rule reads and `to_dict` leaves
+    to the sysdump's own files. `psk_digest`: equal for clusters read by one process that have the
     same IPsec pre-shared key, "" when it was not read; its key was never stored."""
 
     position: str
@@ -67,6 +81,7 @@ class ClusterObjects:
     clock_s: float | None = None
     logs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     psk_digest: str = ""
+    tails: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __getitem__(self, kind: str) -> tuple[Object, ...]:
         """Objects of a kind; empty too when it could not be read: ask `knows` where absence is to prove something."""

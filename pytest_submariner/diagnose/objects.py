@@ -11,7 +11,13 @@ from typing import Any, Final, Protocol
 from pytest_submariner.dataplane.constants import BROKER_NAMESPACE, OPERATOR_NAMESPACE
 from pytest_submariner.diagnose.agentlogs import read_logs
 from pytest_submariner.diagnose.broker import BrokerCopy, psk_digest, read_broker
-from pytest_submariner.diagnose.clusterobjects import RESOURCES, BrokerProblem, ClusterObjects, Object
+from pytest_submariner.diagnose.clusterobjects import (
+    RESOURCES,
+    BrokerProblem,
+    ClusterObjects,
+    Object,
+    exported_namespaces,
+)
 from pytest_submariner.diagnose.redaction import lean
 from pytest_submariner.errors import SubmarinerError
 from pytest_submariner.kube.errors import ResourceAbsent
@@ -159,8 +165,9 @@ def read_objects(kube: Reader, position: str, nodes: Collection[str] = ()) -> Cl
             broker_error=copy.error,
             broker_problem=copy.problem,
             clock_s=clock_s,
-            logs=logs,
+            logs=logs.trouble,
             psk_digest=digest.result(),
+            tails=logs.tails,
         )
 
 
@@ -169,11 +176,7 @@ def _namespaced(kube: Reader, shelf: _Shelf, operator: str) -> Iterable[tuple[st
     spaces = shelf.found.get("namespaces", ())
     present = {_name(space) for space in spaces}
     probes = {_name(s) for s in spaces if (s["metadata"].get("labels") or {}).get(OWNER_LABEL) == OWNER}
-    exported = {
-        str(e["metadata"]["namespace"])
-        for kind in ("serviceexports", "globalingressips")
-        for e in shelf.found.get(kind, ())
-    }
+    exported = exported_namespaces(shelf.found)
     system = {name for name in _SYSTEM_NAMESPACES if name in present} or {_SYSTEM}
     ours = sorted({operator, *probes})[:_MOST_NAMESPACES]
     served = sorted({*ours, *sorted(exported)})[:_MOST_NAMESPACES]

@@ -32,6 +32,14 @@ WRONG_ADDRESS_EFFECTS = (
     "DNS_CLUSTER_WITHHELD",
 )
 """Tunnels that were made as a wrong Endpoint said."""
+_NOT_PROGRAMMED = (
+    "ROUTE_REMOTE_CIDR_MISSING",
+    "ROUTE_RULE100_MISSING",
+    "ROUTE_TABLE150_LOST",
+    "NF_MASQUERADE_FIRST_WORKER",
+    "NF_MASQUERADE_ON_GATEWAY",
+)
+"""What nodes lack for subnets that no Endpoint, or none they accept, tells them of."""
 _SHOWN = 4
 
 
@@ -116,7 +124,7 @@ def _not_of(seen: Observation, told: Published, endpoint: Endpoint, host: str, n
     evidence="Addresses of live pods or Services that no subnet of the Endpoint contains; on the other side the default route takes them.",
     remedy="Repeat `subctl join` with `--clustercidr` and `--servicecidr` that cover the addresses in use.",
     rank=Rank.OBJECT,
-    effects=("CABLE_SELECTOR_INCOMPLETE", "ROUTE_REMOTE_CIDR_MISSING"),
+    effects=("CABLE_SELECTOR_INCOMPLETE", *_NOT_PROGRAMMED),
     sources=("submariner issue 1583", "Submariner release notes 0.18.1"),
 )
 def endpoint_subnets_incomplete(seen: Observation) -> Iterator[Suspicion]:
@@ -181,7 +189,7 @@ def _covered(cidr: str, subnets: Iterable[str]) -> bool:
     evidence="Subnets of the two Endpoints (or of the clusters they describe) have addresses in common; agents log the overlap.",
     remedy="Renumber one of the clusters, or deploy the broker with Globalnet (`subctl deploy-broker --globalnet`) and join all again.",
     rank=Rank.OBJECT,
-    effects=("ROUTE_REMOTE_CIDR_MISSING", "DNS_CLUSTER_WITHHELD", "ROUTE_MORE_SPECIFIC_LOCAL"),
+    effects=("CABLE_PEER_FDB_MISSING", "DNS_CLUSTER_WITHHELD", "ROUTE_MORE_SPECIFIC_LOCAL", *_NOT_PROGRAMMED),
     sources=("submariner issue 545", "submariner pull request 570", "submariner-operator issue 63"),
 )
 def cidr_overlap(seen: Observation) -> Iterator[Suspicion]:
