@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.verdict import Verdict
+from pytest_submariner.report.overview.causes import causes
 from pytest_submariner.report.recorder import Recorder
 from pytest_submariner.report.text import parse, source_address, title
 
@@ -37,13 +38,13 @@ FIELDS = (
 
 def packed(recorder: Recorder) -> str:
     """base64 of a zlib stream of UTF-8 JSON: `{"fields": […], "paths": [[…], …], "verdicts": {word: {letter, meaning}}}`."""
-    causes: dict[str, list[str]] = {}
-    for number, finding in enumerate(recorder.findings, 1):
+    named: dict[str, list[str]] = {}
+    for number, (finding, _) in enumerate(causes(recorder), 1):
         for path in finding.paths:
-            causes.setdefault(path, []).append(f"finding-{number} {finding.code}")
+            named.setdefault(path, []).append(f"finding-{number} {finding.code}")
     document = {
         "fields": FIELDS,
-        "paths": [_values(result, causes.get(result.id, [])) for result in _worst_first(recorder.results)],
+        "paths": [_values(result, named.get(result.id, [])) for result in _worst_first(recorder.results)],
         "verdicts": {v.word: {"letter": glyph(v), "meaning": v.meaning, "tone": tone(v)} for v in Verdict},
     }
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
@@ -55,9 +56,9 @@ def _worst_first(results: Sequence[PathResult]) -> list[PathResult]:
     return sorted(results, key=lambda result: order[tone(result.verdict)])
 
 
-def _values(result: PathResult, causes: list[str]) -> list[Any]:
+def _values(result: PathResult, explained_by: list[str]) -> list[Any]:
     case = parse(result.id)
-    named = causes or ([f" {result.root_cause}"] if result.root_cause else [])
+    named = explained_by or ([f" {result.root_cause}"] if result.root_cause else [])
     return [
         result.id,
         title(case) if case else result.id,

@@ -10,10 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_submariner.model.finding import Finding
-from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.verdict import Verdict
 from pytest_submariner.report.json import write_atomically
+from pytest_submariner.report.overview.causes import causes, without_cause
 from pytest_submariner.report.overview.data import glyph, packed, tone
 from pytest_submariner.report.overview.figures import groups as figure_groups
 from pytest_submariner.report.overview.tables import tables
@@ -60,8 +59,8 @@ def render(recorder: Recorder, settings: Sequence[Fact] = ()) -> str:
         tables=tables(recorder.results),
         letters=sorted({result.verdict for result in recorder.results}, key=list(Verdict).index),
         statuses=[(parse(r.id), r) for r in recorder.results if r.id.endswith("--status")],
-        causes=_causes(recorder),
-        unexplained=_unexplained(recorder),
+        causes=causes(recorder),
+        unexplained=without_cause(recorder),
         skipped=_skipped(recorder),
         figures=figure_groups(recorder.figures),
         settings=settings,
@@ -95,17 +94,6 @@ def _picture(recorder: Recorder) -> str:
     if recorder.topology is None:
         return ""
     return render_topology(recorder.topology, recorder.results, recorder.findings, embedded=True)
-
-
-def _causes(recorder: Recorder) -> list[tuple[Finding, list[PathResult]]]:
-    """Every finding with the paths it explains that are not as expected."""
-    failing = {r.id: r for r in recorder.failures()}
-    return [(finding, [failing[p] for p in finding.paths if p in failing]) for finding in recorder.findings]
-
-
-def _unexplained(recorder: Recorder) -> list[PathResult]:
-    explained = {path for finding in recorder.findings for path in finding.paths}
-    return [result for result in recorder.failures() if result.id not in explained]
 
 
 def _skipped(recorder: Recorder) -> list[tuple[str, int]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pytest_submariner.model.finding import Finding
 from pytest_submariner.model.verdict import Outcome, Verdict
+from pytest_submariner.report.overview.causes import UNEXPLAINED, causes
 from pytest_submariner.report.recorder import Recorder
 
 _BAD = (Outcome.FAILED, Outcome.ERROR)
@@ -42,7 +43,7 @@ def _sentence(recorder: Recorder) -> tuple[str, str]:
         return _nothing_failed(recorder)
     asked = recorder.measured + recorder.counts.get(Verdict.ERROR, 0)
     sentence = f"{len(failing):,} of {count(asked, 'path')} {'is' if len(failing) == 1 else 'are'} not as expected"
-    return "bad", sentence + _because(recorder.findings)
+    return "bad", sentence + _because([finding for finding, _ in causes(recorder)])
 
 
 def _nothing_failed(recorder: Recorder) -> tuple[str, str]:
@@ -63,7 +64,7 @@ def _is_or_are(number: int, noun: str) -> str:
 
 
 def _because(findings: list[Finding]) -> str:
-    known = [f for f in findings if f.code != "UNEXPLAINED"]
+    known = [f for f in findings if f.code != UNEXPLAINED]
     if not known:
         return ""
     where = known[0].node or known[0].cluster
