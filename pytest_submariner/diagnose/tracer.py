@@ -145,7 +145,8 @@ class Tracer:
                 sight = sights.get(_key(node))
                 hosts |= dict.fromkeys(sorted(sight.own_ips - {"127.0.0.1"}) if sight else ())
         ports = sorted({port for flow in flows for port in listener_ports(flow)})
-        tunnels = dict.fromkeys((VX_SUBMARINER_PORT, *sorted(cable_ports), *CNI_TUNNELS))
+        used = {link.port for sight in sights.values() for link in sight.before.links or () if link.port}
+        tunnels = dict.fromkeys((VX_SUBMARINER_PORT, *sorted(cable_ports), *CNI_TUNNELS, *sorted(used)))
         return Selection(tuple(addresses), tuple(hosts), tuple(ports), tuple(tunnels), OCTETS)
 
     def _rewriters(self, flow: Flow) -> Iterator[Node]:

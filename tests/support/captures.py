@@ -55,7 +55,7 @@ def _packet(
         return replace(base, icmp_type=0 if answer else 8, icmp_id=1, icmp_sequence=sequence, payload=payload)
     ported = replace(base, source_port=ports[0], destination_port=ports[1])
     if base.protocol == "udp":
-        return replace(ported, payload=b"SMP1" + (b"reply" if answer else flow.id.encode()))
+        return replace(ported, payload=b"SMP1" + (b"reply" if answer else f"{sequence} {flow.id}".encode()))
     flags = (2 if syn else 8) | (16 if answer or not syn else 0)
     number = sum(flow.id.encode()) + sequence * 1000
     return replace(ported, tcp_flags=flags, tcp_sequence=number)
