@@ -17,6 +17,8 @@ from pytest_submariner.errors import CommandNotFound, ExitStatusLost, TransportE
 OPEN_STDIN = "+"
 NO_STDIN = "-"
 MISSING = "missing"
+_LAST_LINE = 64
+"""Bytes that exit status and count can have at most."""
 
 # $0 mark, $1 seconds until the node itself ends the command, $2 bytes of stdin (- none, + until it ends), then the
 # command.
@@ -75,8 +77,8 @@ class Envelope:
         return f"\n{self.mark}\n".encode()
 
     def is_complete(self, stdout: bytes | bytearray, stderr: bytes | bytearray) -> bool:
-        """Whether both last lines are there."""
-        found = stdout.rfind(self.trailer)
+        """Whether both last lines are there. Asked for every piece that comes: it looks at the end only, not at all there is."""
+        found = stdout.rfind(self.trailer, max(0, len(stdout) - len(self.trailer) - _LAST_LINE))
         return found >= 0 and stdout.endswith(b"\n", found + len(self.trailer)) and stderr.endswith(self.stderr_trailer)
 
     def open(self, stdout: bytes, stderr: bytes, who: str) -> Letter:

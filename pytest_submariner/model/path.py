@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 
 class Kind(StrEnum):
@@ -69,7 +70,7 @@ class PathCase:
     protocol: Protocol
     tags: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def id(self) -> str:
         return "--".join((str(self.source), str(self.target), self.protocol.value, *self.tags))
 

@@ -65,10 +65,12 @@ SIZES = {"tcp": 3000, "udp": 512, "icmp": 56, "mtu": 56}
 LIMITS = {"tcp": LARGEST, "udp": 65507, "icmp": 65507, "mtu": 65507}  # the last three: what an IP packet can hold
 SLOWEST = 65536  # bytes per second; data that trickles slower than this has stalled
 SETTLE_PAUSE_S = 0.2
+GATHER_S = 0.05
 ATTEMPT_PAUSE_S = 0.25
 OVERLAP_S = 0.4
 SLOWNESS, LONGEST = 10, 4
 SERVE_TIMEOUT_S = 30.0
+SPARE = 4
 ROOMS = ("/dev/shm", "/tmp", "/run")
 IP_RECVERR = 11  # linux/in.h; not in Python's socket module
 IP_PKTINFO = 8  # linux/in.h; in Python's socket module from 3.14
@@ -93,29 +95,34 @@ class StalledError(Exception):
 
 
 class Output:
-    """Lines of JSON on a stream, counted and hashed, from any thread."""
+    """Lines of JSON on a stream, counted and hashed, from any thread. Lines gather for a moment: each piece that is written passes half a
+    dozen processes on its way, at a higher price than a probe."""
 
     def __init__(self, stream: Any) -> None:
         self.answers = 0
         self._stream = stream
         self._digest = hashlib.sha256()
         self._lock = threading.Lock()
+        self._gathered: list[bytes] = []
 
     def say(self, document: Fields, answer: bool = False) -> None:
         line = json.dumps(document, separators=(",", ":")).encode() + b"\n"
         with self._lock:
             self._digest.update(line)
             self.answers += answer
-            self._write(line)
+            self._gathered.append(line)
+
+    def flush(self) -> None:
+        with self._lock:
+            lines, self._gathered = self._gathered, []
+            if lines:
+                self._stream.write(b"".join(lines))
+                self._stream.flush()
 
     def close(self, nonce: str) -> None:
-        with self._lock:
-            trailer = {"nonce": nonce, "answers": self.answers, "digest": self._digest.hexdigest()}
-            self._write(json.dumps({"trailer": trailer}, separators=(",", ":")).encode() + b"\n")
-
-    def _write(self, line: bytes) -> None:
-        self._stream.write(line)
-        self._stream.flush()
+        trailer = {"nonce": nonce, "answers": self.answers, "digest": self._digest.hexdigest()}
+        self._gathered.append(json.dumps({"trailer": trailer}, separators=(",", ":")).encode() + b"\n")
+        self.flush()
 
 
 # The listener
@@ -144,10 +151,36 @@ def serve_connection(connection: socket.socket, peer: tuple[str, int]) -> None:
             return  # the connector tells its own side of it
 
 
+class Acceptor:
+    """Threads that serve connections, as many as are busy at once and one that waits: starting one costs as much as serving a peer."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._waiting = 0
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        while True:
+            with self._lock:
+                if self._waiting >= SPARE:
+                    return
+                self._waiting += 1
+            try:
+                connection, peer = self._listener.accept()
+            except OSError:  # of that one peer, or too many of them for this process
+                time.sleep(0.05)
+                continue
+            finally:
+                with self._lock:
+                    self._waiting -= 1
+                    is_last = not self._waiting
+            if is_last:
+                threading.Thread(target=self.run, daemon=True).start()
+            serve_connection(connection, peer)
+
+
 def serve_tcp(listener: socket.socket) -> None:
-    while True:
-        connection, peer = listener.accept()
-        threading.Thread(target=serve_connection, args=(connection, peer), daemon=True).start()
+    Acceptor(listener).run()
 
 
 def serve_udp(listener: socket.socket) -> None:
@@ -720,22 +753,19 @@ def converse(line: str, stream: Any) -> None:
         raise ValueError(f"not a request: {type(error).__name__}: {error}") from None
     output = Output(stream)
     output.say({"hello": hello()})
+    output.flush()
     pace = Pace(timeout, attempts, time.monotonic() + settle)
     waiting, lock = iter(probes), threading.Lock()
     starts = time.monotonic()
-    broken: list[OSError] = []
-    ended = threading.Semaphore(0)
+    ended, is_over = threading.Semaphore(0), False
 
     def tell(answer: Fields) -> None:
-        try:
-            output.say(answer, answer=True)
-        except OSError as error:
-            broken.append(error)
+        output.say(answer, answer=True)
         ended.release()
 
     def pump() -> None:
         nonlocal starts
-        while not broken:
+        while not is_over:
             with lock:
                 probe = next(waiting, None)
                 pause = starts - time.monotonic()
@@ -748,13 +778,13 @@ def converse(line: str, stream: Any) -> None:
 
     for _ in range(min(cap, len(probes))):
         threading.Thread(target=pump, daemon=True).start()
-    for _ in probes:
-        ended.acquire()
-        if broken:
-            break
-    pace.close()
-    if broken:
-        raise broken[0]
+    try:
+        for _ in probes:
+            while not ended.acquire(timeout=GATHER_S):
+                output.flush()
+    finally:
+        is_over = True
+        pace.close()
     output.close(nonce)
 
 

@@ -44,6 +44,11 @@ class Probe:
         return BULK_BYTES if self.tag == BULK else agent.SIZES[self.way]
 
     @property
+    def amount(self) -> str:
+        """The same in words."""
+        return "sizes by bisection, unfragmented" if self.tag == PMTU else f"{self.size} bytes each way"
+
+    @property
     def extra_s(self) -> float:
         """What an attempt may take on top of a time-out for each of its phases."""
         if self.tag == PMTU:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pytest_submariner.model.path import PathCase
 from pytest_submariner.model.verdict import Expectation, SourceExpectation, Verdict
@@ -121,12 +122,13 @@ def _wanted_source(case: PathCase, source: SourceExpectation, seen: str, ends: E
     allowed = ends.source_addresses
     words = "an address of the source's node"
     if case.is_cross_cluster and ends.source_pod_cidrs:
-        allowed = [address for address in allowed if _inside(address, ends.source_pod_cidrs)]
+        allowed = [address for address in allowed if _inside(address, tuple(ends.source_pod_cidrs))]
         words = f"the CNI address of the source's node (inside {', '.join(ends.source_pod_cidrs)})"
     return None if seen in allowed else f"{words}: {', '.join(allowed) or 'none was found on the node'}"
 
 
-def _inside(address: str, cidrs: Sequence[str]) -> bool:
+@lru_cache(maxsize=4096)
+def _inside(address: str, cidrs: tuple[str, ...]) -> bool:
     return any(ipaddress.ip_address(address) in ipaddress.ip_network(cidr, strict=False) for cidr in cidrs)
 
 

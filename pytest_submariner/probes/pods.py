@@ -46,11 +46,7 @@ class Place:
     @property
     def pod(self) -> str:
         """The pod's name; short and unique however long the node's name is."""
-        kind = "host" if self.host_network else "peer" if self.peer else "pod"
-        slug = re.sub(r"[^a-z0-9]+", "-", self.node.lower()).strip("-")
-        if slug == self.node and len(slug) <= 40:
-            return f"{kind}-{slug}"
-        return f"{kind}-{slug[:40].strip('-')}-{zlib.crc32(self.node.encode()):08x}"
+        return f"{'host' if self.host_network else 'peer' if self.peer else 'pod'}-{_slug(self.node)}"
 
     @property
     def service(self) -> str:
@@ -58,6 +54,12 @@ class Place:
 
     def __str__(self) -> str:
         return f"pod {self.pod} on {self.node}"
+
+
+@cache
+def _slug(node: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", node.lower()).strip("-")
+    return slug if slug == node and len(slug) <= 40 else f"{slug[:40].strip('-')}-{zlib.crc32(node.encode()):08x}"
 
 
 def namespace_name(run_id: str) -> str:
@@ -109,7 +111,7 @@ done
 
 def watcher_command() -> list[str]:
     """The same for the watcher, which only host-network pods carry."""
-    return ["sh", "-c", f'{NEEDS_PYTHON}; exec python3 -u -c "$SUBMARINER_PROBE_WATCHER"']
+    return ["sh", "-c", f'{NEEDS_PYTHON}; exec python3 -I -S -u -c "$SUBMARINER_PROBE_WATCHER"']
 
 
 def lacks_python(error: Exception) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_submariner.errors import ProbeInconclusive, RequirementUnmet, SubmarinerError, TransportError
 from pytest_submariner.model.path import Kind, PathCase
@@ -18,15 +18,14 @@ from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.topology import Node, Topology
 from pytest_submariner.model.verdict import Expectation, Verdict
 from pytest_submariner.paths.expectations import Promise, promise
-from pytest_submariner.paths.sizes import PMTU, must_carry, overhead, size_tag
 from pytest_submariner.probes import gateway_status, listeners
 from pytest_submariner.probes.asking import ask_listener, converse
-from pytest_submariner.probes.conversation import Conversation, Probe, Request
+from pytest_submariner.probes.conversation import Probe, Request
 from pytest_submariner.probes.fleet import Fleet
-from pytest_submariner.probes.judge import Ends, judge
+from pytest_submariner.probes.judging import Answer, Judging
 from pytest_submariner.probes.placement import place
 from pytest_submariner.probes.pods import Place
-from pytest_submariner.probes.route import Route, kubectl
+from pytest_submariner.probes.route import ByHand, Route, kubectl
 
 if TYPE_CHECKING:
     from pytest_submariner.kube.client import KubeClient
@@ -106,7 +105,10 @@ class Prober:
             results.update({result.id: result for future in read for result in [future.result()]})
             answers = [answer for future in asked for answer in future.result()]
         # Judged once everybody has answered: what a path must carry depends on what the nodes at both ends tell of their MTU.
-        results.update({result.id: result for answer in answers for result in self._judge_all(answer, promises)})
+        judging = Judging(self.topology, self._fleet, self._mtus, self._without_python)
+        for answer in answers:
+            judged = answer if isinstance(answer, list) else judging.results(answer, promises)
+            results.update({result.id: result for result in judged})
         results.update(
             listeners.confirm(traffic, results, partial(ask_listener, self._kube, self._fleet), self._fleet.port)
         )
@@ -144,7 +146,7 @@ class Prober:
 
     def _ask(
         self, routes: Sequence[Route], promises: dict[str, Promise], effort: Effort
-    ) -> list[list[PathResult] | _Answer]:
+    ) -> list[list[PathResult] | Answer]:
         """All paths of one source: what it answered, and the results of those that could not be asked."""
         results: list[PathResult] = []
         probes: dict[str, Probe] = {}
@@ -172,9 +174,10 @@ class Prober:
             verdict = Verdict.INCONCLUSIVE if isinstance(error, ProbeInconclusive) else Verdict.ERROR
             detail = str(error) if verdict is Verdict.INCONCLUSIVE else f"could not ask: {error}"
             took = time.monotonic() - started
+            by_hand = ByHand.of(self.topology.cluster(asked[0].source.cluster), self.run_id, asked[0].source)
             failed = [_result(route.case, promises[route.case.id], verdict, detail) for route in asked]
             results += [
-                _placed(route, replace(result, duration_s=took, command=self._command(route, probes)))
+                _placed(route, replace(result, duration_s=took, command=route.command(by_hand, probes[result.id])))
                 for route, result in zip(asked, failed, strict=True)
             ]
             return [results]
@@ -182,74 +185,7 @@ class Prober:
             self._without_python.add(asked[0].source)
         if conversation.hello.mtu is not None:
             self._mtus[asked[0].source] = conversation.hello.mtu
-        return [results, _Answer(asked, conversation, probes)]
-
-    def _judge_all(self, answer: list[PathResult] | _Answer, promises: dict[str, Promise]) -> list[PathResult]:
-        if isinstance(answer, list):
-            return answer
-        return [
-            self._judge(route, promises[route.case.id], answer.conversation, answer.probes) for route in answer.routes
-        ]
-
-    def _judge(
-        self, route: Route, promised: Promise, conversation: Conversation, probes: dict[str, Probe]
-    ) -> PathResult:
-        measurement = conversation.measurements[route.case.id]
-        address = probes[route.case.id].address
-        source_address = self._fleet.address(route.source)
-        ends = Ends(
-            source_address=source_address,
-            source_addresses=conversation.hello.addresses,
-            source_pod_cidrs=self.topology.cluster(route.source.cluster).pod_cidrs,
-            target=route.target_words(address),
-            listener=route.listener,
-            **(self._mtu_promise(route) if size_tag(route.case) == PMTU else {}),
-        )
-        judgement = judge(route.case, promised, measurement, ends)
-        port = "" if route.case.protocol is PathProtocol.ICMP else f":{self._fleet.port}"
-        evidence = [
-            f"{route.source} ({source_address}) asked {address}{port} by {route.case.protocol}, {route.amount}: "
-            + ", ".join(measurement.history)
-        ]
-        if measurement.local:
-            evidence.append(f"it sent from {measurement.local}")
-        if measurement.seen:
-            evidence.append(f"pod {measurement.listener} answered and saw source {measurement.seen}")
-        if measurement.settling:
-            evidence.append(f"{measurement.settling} refusals before that, while the listener came up, do not count")
-        if route.source in self._without_python:
-            evidence.append("asked by the shell prober: the probe image has no python3")
-        evidence.append(f"promised: {promised.reason} ({promised.reference})")
-        return _placed(
-            route,
-            replace(
-                _result(route.case, promised, judgement.verdict, judgement.detail),
-                attempts=measurement.attempts,
-                rtt_ms=measurement.rtt_ms,
-                source_seen=measurement.seen,
-                evidence=tuple(evidence),
-                source_address=source_address,
-                target_address=address,
-                command=self._command(route, probes),
-                duration_s=measurement.duration_s,
-                extra={} if measurement.reached is None else {"mtu": measurement.reached},
-            ),
-        )
-
-    def _mtu_promise(self, route: Route) -> dict[str, Any]:
-        """`must_carry` and `mtu_words` of `Ends`. Host-network pods see the nodes' own devices; where none was asked, pods have to do."""
-        ends = (route.source.cluster, route.placement.target.cluster)
-        told = {place: mtu for place, mtu in self._mtus.items() if place.cluster in ends}
-        hosts = {place: mtu for place, mtu in told.items() if place.host_network} or told
-        underlays = [[mtu for place, mtu in hosts.items() if place.cluster == cluster] for cluster in ends]
-        driver = self.topology.cluster(route.source.cluster).cable_driver
-        wanted = must_carry(underlays, driver, told.get(route.source))
-        return {
-            "must_carry": wanted,
-            "mtu_words": f"MTU {min(max(mtus) for mtus in underlays if mtus)} less the tunnels' {overhead(driver)}"
-            if wanted
-            else "",
-        }
+        return [results, Answer(asked, conversation, probes)]
 
     def _ping_vx(self, routes: Sequence[Route]) -> dict[str, PathResult]:
         if not routes:
@@ -290,11 +226,6 @@ class Prober:
             return self._fleet.address(route.target)
         return route.placement.target.internal_ip
 
-    def _command(self, route: Route, probes: dict[str, Probe]) -> str:
-        probe = probes[route.case.id]
-        cluster, shell = self.topology.cluster(route.source.cluster), route.source in self._without_python
-        return route.command(cluster, self.run_id, probe.address, probe.port, shell=shell)
-
 
 @dataclass(frozen=True)
 class Effort:
@@ -303,15 +234,6 @@ class Effort:
     attempts: int
     timeout_s: float
     rate: float | None
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What one source said, not judged yet."""
-
-    routes: Sequence[Route]
-    conversation: Conversation
-    probes: dict[str, Probe]
 
 
 def _by_source(routes: Iterable[Route]) -> list[list[Route]]:

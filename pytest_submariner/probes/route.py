@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pytest_submariner.model.path import Kind, PathCase, Protocol
 from pytest_submariner.model.topology import Cluster
-from pytest_submariner.paths.sizes import PMTU, size_tag
+from pytest_submariner.paths.sizes import size_tag
 from pytest_submariner.probes import agent
 from pytest_submariner.probes.conversation import Probe
 from pytest_submariner.probes.placement import Placement
@@ -23,16 +24,16 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Route:
-    """`case` between the nodes of `placement`."""
+    """`case` between the nodes of `placement`. A mesh has tens of thousands, each looked at several times."""
 
     case: PathCase
     placement: Placement
 
-    @property
+    @cached_property
     def source(self) -> Place:
         return Place(self.placement.source.cluster, self.placement.source.name, self.case.source.kind is Kind.HOSTPOD)
 
-    @property
+    @cached_property
     def target(self) -> Place | None:
         """The listener's pod; None where the node itself answers."""
         if self.case.target.kind is Kind.NODE:
@@ -54,23 +55,36 @@ class Route:
         pod = self.target.pod if self.target else ""
         return f"{_WORDS[self.case.target.kind].format(pod=pod, node=self.placement.target.name)} ({address})"
 
-    def command(self, cluster: Cluster, run_id: str, address: str, port: int, *, shell: bool = False) -> str:
-        """What repeats this by hand while the probe pods are there; `cluster` is the source's."""
-        probe = self.probe(address, port)
-        words = [probe.way, address] if self.case.protocol is Protocol.ICMP else [probe.way, address, str(port)]
+    def command(self, by_hand: ByHand, probe: Probe) -> str:
+        """What repeats this by hand while the probe pods are there."""
+        words = [probe.way, probe.address]
+        if self.case.protocol is not Protocol.ICMP:
+            words.append(str(probe.port))
         if probe.size != agent.SIZES[probe.way]:
             words.append(str(probe.size))
-        asker = 'sh -c "$SUBMARINER_PROBE_SHELL" sh' if shell else 'python3 -u -c "$SUBMARINER_PROBE_AGENT"'
-        return exec_command(cluster, run_id, self.source, f"exec {asker} ask {' '.join(words)}")
-
-    @property
-    def amount(self) -> str:
-        probe = self.probe("", 0)
-        return "sizes by bisection, unfragmented" if probe.tag == PMTU else f"{probe.size} bytes each way"
+        return by_hand.ask(" ".join(words))
 
     def probe(self, address: str, port: int) -> Probe:
         """What the agent of the source is asked."""
         return Probe(self.case.id, self.case.protocol, address, port, size_tag(self.case) or "")
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """How a person asks from one pod what its agent was asked."""
+
+    before: str
+    after: str
+
+    @classmethod
+    def of(cls, cluster: Cluster, run_id: str, place: Place, *, shell: bool = False) -> ByHand:
+        asker = 'sh -c "$SUBMARINER_PROBE_SHELL" sh' if shell else 'python3 -u -c "$SUBMARINER_PROBE_AGENT"'
+        before, after = exec_command(cluster, run_id, place, f"exec {asker} ask \0").split("\0")
+        return cls(before, after)
+
+    def ask(self, words: str) -> str:
+        """`words`: protocol, address, port, size; nothing a shell would take apart."""
+        return f"{self.before}{words}{self.after}"
 
 
 def exec_command(cluster: Cluster, run_id: str, place: Place, script: str) -> str:

@@ -8,7 +8,7 @@ from pytest_submariner.errors import RequirementUnmet
 from pytest_submariner.model.path import PathCase
 from pytest_submariner.model.topology import Cluster, Node, Role, Topology
 from pytest_submariner.probes.placement import place
-from pytest_submariner.probes.route import Route
+from pytest_submariner.probes.route import ByHand, Route
 
 GW, PASSIVE, WORKER = Role.GATEWAY, Role.PASSIVE, Role.NON_GATEWAY
 
@@ -115,6 +115,10 @@ def route(path: str) -> Route:
     return Route(case, place(case, TWO))
 
 
+def by_hand(asked: Route) -> ByHand:
+    return ByHand.of(TWO.cluster(asked.source.cluster), "ab12", asked.source)
+
+
 def test_a_pod_never_asks_itself() -> None:
     for path in ("pod.gw.c1--pod.gw.c1--tcp--samenode", "pod.gw.c1--svc.gw.c1--tcp--samenode"):
         asked = route(path)
@@ -126,12 +130,13 @@ def test_a_pod_never_asks_itself() -> None:
 
 def test_the_command_can_be_pasted() -> None:
     asked = route("hostpod.ngw.c1--pod.gw.c2--tcp")
-    command = asked.command(TWO.cluster("c1"), "ab12", "10.9.1.5", 29000)
+    command = asked.command(by_hand(asked), asked.probe("10.9.1.5", 29000))
     assert command == (
         "kubectl --kubeconfig '/kube config' --context ctx-c1 -n submariner-conformance-ab12 exec host-c1-w1 -c probe -- "
         "sh -c 'exec python3 -u -c \"$SUBMARINER_PROBE_AGENT\" ask tcp 10.9.1.5 29000'"
     )
-    assert "ask icmp 10.9.1.5'" in route("pod.gw.c1--pod.gw.c2--icmp").command(TWO.cluster("c1"), "ab12", "10.9.1.5", 1)
+    echo = route("pod.gw.c1--pod.gw.c2--icmp")
+    assert "ask icmp 10.9.1.5'" in echo.command(by_hand(echo), echo.probe("10.9.1.5", 1))
 
 
 def test_a_node_answers_echo_requests_without_a_listener() -> None:
