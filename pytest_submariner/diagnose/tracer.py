@@ -194,15 +194,20 @@ class _Watch:
                 rises = {name: _rise(self._before[name], now) for name, now in after.items() if name in self._before}
                 return Look(COUNTERS, underlay=nic, rises=rises)
         except SubmarinerError as error:
-            self.refusal = self.refusal or _first_line(error)
+            self.refusal = self.refusal or self._reason(error)
         return None
 
     def _count(self, error: SubmarinerError) -> None:
-        self.refusal = _first_line(error)
+        self.refusal = self._reason(error)
         try:
             self._before = _link_stats(self.node_exec(self.node))
         except SubmarinerError:
             self._before = None
+
+    def _reason(self, error: SubmarinerError) -> str:
+        """In one line, without what the note says anyway."""
+        first = str(error).partition("\n")[0]
+        return first.removeprefix(f"{self.node.name}: ").removeprefix("no capture on any: ")
 
 
 def _link_stats(there: NodeExec) -> dict[str, LinkStats]:
@@ -226,10 +231,6 @@ def _cable_ports(sights: Sights) -> frozenset[int]:
 
 def _was_asked(answer: PathResult) -> bool:
     return answer.verdict not in (Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.SKIPPED)
-
-
-def _first_line(error: SubmarinerError) -> str:
-    return str(error).partition("\n")[0]
 
 
 def _key(node: Node) -> NodeKey:
