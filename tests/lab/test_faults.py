@@ -7,11 +7,15 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from running_lab import RunningLab, submariner_lab
 
-from pytest_submariner.lab.faults import FAULTS, Layer, find
+from pytest_submariner.lab.control import ask
+from pytest_submariner.lab.faults import FAULTS, LOOK_ALIKES, Fault, Injection, Layer, lookup
+from pytest_submariner.lab.faults.signatures import NOTHING
+from pytest_submariner.lab.state import LabState
 
 SURVEY = """ip -d -o link; ip -o -4 addr; ip rule; ip route show table all | sort
 for device in vx-submariner vxlan-tunnel; do bridge fdb show dev $device 2>/dev/null | sort; done
@@ -23,7 +27,8 @@ PASSING = re.compile(
     re.M,
 )
 """Counters, timers and what follows from pods that come and go."""
-HERE = [fault for fault in FAULTS if "OTHER_GATEWAY" not in fault.needs]
+LACKING = {"OTHER_GATEWAY", "OTHER_WORKER"}
+"""What the tests' lab has not."""
 
 
 @pytest.fixture
@@ -51,24 +56,60 @@ def inject(lab: RunningLab, *argv: str) -> tuple[int, str]:
     return done.returncode, (done.stdout + done.stderr).decode().strip()
 
 
+def ask_lab(lab: RunningLab, **request: Any) -> Any:
+    """What the command line asks, without its start-up time."""
+    return ask(LabState.find(lab.name).control, request)
+
+
+def inject_and_heal(lab: RunningLab, item: Injection, *, otherwise: bool) -> None:
+    injected = ask_lab(lab, op="inject", id=item.id, cluster=None, node=None, otherwise=otherwise)
+    assert injected["code"] == item.code
+    assert ask_lab(lab, op="heal", id=item.id)["healed"] == [f"{item.id}@{injected['node']}"]
+
+
 @pytest.mark.parametrize("layer", Layer, ids=str)
 def test_faults_leave_no_trace(healed: RunningLab, before: dict[str, list[str]], layer: Layer) -> None:
-    """One after another, with the nodes read once per layer."""
-    for fault in (fault for fault in HERE if fault.layer is layer):
-        status, said = inject(healed, fault.id, "--json")
-        assert status == 0, said
-        assert json.loads(said)["code"] == fault.code
-        assert submariner_lab("heal", "--name", healed.name, fault.id).returncode == 0
+    """One after another, each in both ways, with the nodes read once per layer."""
+    for fault in (fault for fault in FAULTS if fault.layer is layer and not LACKING & set(fault.needs)):
+        inject_and_heal(healed, fault, otherwise=False)
+        inject_and_heal(healed, fault, otherwise=True)
     assert survey(healed) == before
 
 
-@pytest.mark.parametrize("name", ["nf-hostnet-snat-missing", "overlay-device-missing", "cable-peer-fdb-missing"])
-def test_paths_break_that_the_table_says_and_no_others(healed: RunningLab, tmp_path: Path, name: str) -> None:
-    assert inject(healed, name)[0] == 0
+def test_look_alikes_leave_no_trace(healed: RunningLab, before: dict[str, list[str]]) -> None:
+    for item in (item for item in LOOK_ALIKES if not LACKING & set(item.needs)):
+        inject_and_heal(healed, item, otherwise=False)
+    assert survey(healed) == before
+
+
+def test_look_alikes_are_listed_apart() -> None:
+    listed = json.loads(submariner_lab("faults", "--healthy", "--json").stdout)
+    assert {item["id"] for item in listed} == {item.id for item in LOOK_ALIKES}
+    assert not {item["id"] for item in json.loads(submariner_lab("faults", "--json").stdout)} & {
+        item["id"] for item in listed
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("nf-hostnet-snat-missing", []),
+        ("overlay-device-missing", ["--otherwise"]),
+        ("cable-peer-fdb-missing", []),
+        ("healthy-calico-pools", []),
+    ],
+)
+def test_paths_break_that_the_table_says_and_no_others(
+    healed: RunningLab, tmp_path: Path, name: str, options: list[str]
+) -> None:
+    assert inject(healed, name, *options)[0] == 0
     _, results, output = healed.pytest(["-q", "suites/cross_cluster/test_host_network.py", "-k", "tcp"], tmp_path)
     asked = {path["id"]: path["verdict"] for path in results["paths"] if path["verdict"] != "skipped"}
-    must, may = find(name).breaks.failing(asked, "c1", ("c2",))
-    assert must, output
+    item = lookup(name)
+    breaks = item.breaks if isinstance(item, Fault) else NOTHING
+    must, may = breaks.failing(asked, "c1", ("c2",))
+    assert asked, output
+    assert bool(must) is isinstance(item, Fault)
     assert {path for path, verdict in asked.items() if verdict != "ok"} - may == must
 
 
@@ -91,6 +132,7 @@ def test_status_lists_what_is_injected_and_the_same_twice_is_refused(healed: Run
             "is a fault of a node that is not the active gateway: c1-gw is not one",
         ),
         (["route-blackhole", "--cluster", "c1", "--node", "c2-w1"], "cluster c1 has no node 'c2-w1'"),
+        (["healthy-rpfilter-off", "--otherwise"], "healthy-rpfilter-off can be made in one way only"),
         (["overlay-fdb-stale-after-failover"], "needs a passive gateway node; boot the lab with --gateways 2"),
     ],
 )

@@ -206,11 +206,13 @@ def fabric_filter(name: str, *rules: str) -> Shell:
 
 
 def running(name: str, program: str, arguments: str = "") -> Shell:
-    """A program in Python, without single quotes, that runs until the fault is healed."""
+    """A program in Python, without single quotes, that runs until the fault is healed. It calls `ready()` once what it does is
+    done for the first time; `sys.argv[2:]` are the arguments."""
     pid = f"/run/{name}.pid"
     return Shell(
-        f"{PYTHON_PROGRAM} -c '{program}' {arguments} < /dev/null > /dev/null 2>&1 &\n"
-        f"echo $! > {pid}; sleep 0.3; kill -0 $(cat {pid})",
+        f"rm -f {pid}\n"
+        f"{PYTHON_PROGRAM} -c '{_READY}{program}' {pid} {arguments} < /dev/null > /dev/null 2>&1 &\n"
+        f"for try in $(seq 200); do [ -s {pid} ] && break; sleep 0.05; done; kill -0 $(cat {pid})",
         f"kill $(cat {pid}); rm {pid}",
     )
 
@@ -221,6 +223,11 @@ def forget_neighbours(device: str, at: Place = Place.EVERY_NODE) -> Shell:
     return Shell(flush, flush, at=at)
 
 
+_READY: Final = """import os, sys
+def ready():
+    with open(sys.argv[1], "w") as file:
+        file.write(str(os.getpid()))
+"""
 PYTHON_PROGRAM: Final = "/run/toolset/python/bin/python3"
 ZERO_MAC: Final = "00:00:00:00:00:00"
 NO_SEGMENTATION: Final = Shell(

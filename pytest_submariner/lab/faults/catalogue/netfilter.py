@@ -46,7 +46,7 @@ _SERVICES: Final = SERVICES_HERE | Signature(("{{pod,hostpod}}.gw.{a}--svc.*.{a}
 _POLICIES: Final = "networking.k8s.io/v1/networkpolicies"
 _OWN_PODS: Final[Object] = {"namespaceSelector": {}}
 _NODES: Final = {"ipBlock": {"cidr": "172.18.0.0/16"}}
-_POLICY_GONE: Final = Shell(
+POLICY_GONE: Final = Shell(
     ":",
     "for try in $(seq 50); do iptables -S KUBE-ROUTER-FORWARD > /dev/null 2>&1 || exit 0; sleep 0.1; done",
     at=Place.CLUSTER,
@@ -66,11 +66,12 @@ def _policy(name: str, pods: Object, ingress: list[Object]) -> Object:
 
 def _without_snat(name: str, port: int) -> Shell:
     """A flow of datagrams from a fixed port that began while the SNAT rule was missing, and goes on."""
-    sender = f"""import socket, sys, time
+    sender = f"""import socket, time
 flow = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 flow.bind(("", {port}))
 while True:
-    flow.sendto(b"still here", (sys.argv[1], {port}))
+    flow.sendto(b"still here", (sys.argv[2], {port}))
+    ready()
     time.sleep(2)"""
     started = running(name, sender, "$RCIP")
     return Shell(
@@ -218,12 +219,12 @@ FAULTS: Final = (
         Role.CLUSTER,
         "a NetworkPolicy lets in the cluster's own pods and nodes only",
         (
-            _POLICY_GONE,
+            POLICY_GONE,
             EveryNamespace(_POLICIES, (_policy("own-cluster-only", {}, [{"from": [_OWN_PODS, _NODES]}]),)),
         ),
         Signature(("*.{b}--{{pod,svc}}.*.{a}--*",)),
         otherwise=(
-            _POLICY_GONE,
+            POLICY_GONE,
             EveryNamespace(
                 _POLICIES,
                 (

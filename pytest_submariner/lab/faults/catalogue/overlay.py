@@ -159,6 +159,7 @@ if ip link set {_VX} up; then exit 1; fi""",
                 """import socket, time
 taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 taken.bind(("", 4800))
+ready()
 while True: time.sleep(60)""",
             ),
             Shell(f"if ip link set {_VX} up; then exit 1; fi", f"ip link set {_VX} down"),
