@@ -45,6 +45,12 @@ class Spoke:
         return self.hub.link(VX_SUBMARINER) if self.hub is not None else None
 
     @property
+    def agrees(self) -> bool:
+        """Whether both devices have the same VNI and port; where one is missing, or was not read, nothing speaks against it."""
+        device, hub = self.device, self.hub_device
+        return device is None or hub is None or (device.vni, device.port) == (hub.vni, hub.port)
+
+    @property
     def gateway_ips(self) -> frozenset[str]:
         """Where the gateway node can be reached on the underlay."""
         own = self.hub.own_ips if self.hub is not None else frozenset[str]()

@@ -152,13 +152,15 @@ def _of_spoke(seen: Observation, spoke: Spoke) -> Iterator[WayOut]:
 
 
 def _of_gateway(seen: Observation, sight: NodeSight) -> Iterator[WayOut]:
-    """With the vxlan cable. Its next hops are the cable's matter."""
+    """With the vxlan cable, for clusters the Gateway lists a connection to: before that there are no routes. The next hops are the
+    cable's matter."""
     view = view_of(seen, sight.node.cluster)
     if view is None or sight.before.routes is None or sight.before.rules is None:
         return
-    for remote, _ in view.cables:
-        for subnet in ipv4_cidrs(remote.subnets):
-            yield from _of_subnet(seen, sight, subnet, VXLAN_TUNNEL, frozenset())
+    for connection in view.connections or ():
+        if connection.status:
+            for subnet in ipv4_cidrs(connection.endpoint.subnets):
+                yield from _of_subnet(seen, sight, subnet, VXLAN_TUNNEL, frozenset())
 
 
 def _of_subnet(seen: Observation, sight: NodeSight, subnet: str, device: str, hops: frozenset[str]) -> Iterator[WayOut]:

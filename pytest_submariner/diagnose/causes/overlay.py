@@ -1,4 +1,4 @@
-"""Causes: the devices of the vx-submariner overlay, and the network under them."""
+"""Causes: the devices of the vx-submariner overlay."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from pytest_submariner.dataplane.constants import (
     VX_SUBMARINER_PORT,
     VX_SUBMARINER_VNI,
 )
-from pytest_submariner.diagnose import scope
-from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
+from pytest_submariner.diagnose.cause import Suspicion, cause
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.spokes import Spoke, carried_by, has_overlay, restart_route_agent, spokes, view_of
-from pytest_submariner.diagnose.trace import Trace
+from pytest_submariner.diagnose.spokes import carried_by, has_overlay, restart_route_agent, spokes, view_of
 from pytest_submariner.model.nodestate import Link
 
 _RESTART = restart_route_agent("NODE")
@@ -95,13 +93,13 @@ def overlay_vni_or_port_mismatch(seen: Observation) -> Iterator[Suspicion]:
         link = sight.link(VX_SUBMARINER)
         if link is not None and link.vni is not None and not _is_standard(link):
             pairs = [spoke for spoke in spokes(seen) if spoke.hub is sight and spoke.device is not None]
-            if any(not _agree(spoke.device, link) for spoke in pairs):
+            if any(not spoke.agrees for spoke in pairs):
                 yield _mismatch(seen, sight, link)
     for spoke in spokes(seen):
-        device, hub = spoke.device, spoke.hub_device
+        device = spoke.device
         if device is None or device.vni is None or _is_standard(device):
             continue
-        if hub is None or not _agree(device, hub):
+        if not spoke.agrees or spoke.hub_device is None:
             yield _mismatch(seen, spoke.sight, device)
 
 
@@ -131,67 +129,6 @@ def overlay_port_taken(seen: Observation) -> Iterator[Suspicion]:
         )
 
 
-@cause(
-    "OVERLAY_UDP4800_BLOCKED",
-    title="The network between nodes drops UDP/4800",
-    symptom="Non-gateway nodes are cut off from other clusters; the gateway's own pods are not, and nodes reach each other otherwise.",
-    mechanism="A firewall or security group between the nodes lets the CNI's traffic pass and not that of vx-submariner.",
-    evidence="Packets leave the node towards the gateway's address, rightly encapsulated, and do not arrive at its NIC; no counter on "
-    "either node moves. The neighbour entry for the gateway's 240.x address is INCOMPLETE or FAILED.",
-    remedy="Allow UDP/4800 between all nodes of the cluster, in both directions (security groups, firewalld on the way, fabric ACLs).",
-    rank=Rank.TRAFFIC,
-    sources=("submariner issue 330", "submariner issue 2841", "Submariner documentation: prerequisites"),
-)
-def overlay_udp4800_blocked(seen: Observation) -> Iterator[Suspicion]:
-    every = list(spokes(seen))
-    lost = {spoke.node: traces for spoke in every if (traces := _lost_under_way(seen, spoke))}
-    for gateway in dict.fromkeys(spoke.gateway for spoke in every if spoke.node in lost):
-        own = [spoke for spoke in every if spoke.gateway == gateway]
-        hit = [spoke for spoke in own if spoke.node in lost]
-        others_work = any(spoke.node not in lost and seen.working_in(scope.node_cut_off(spoke.node)) for spoke in own)
-        for place in [spoke.node for spoke in hit] if others_work else [gateway]:
-            about = [spoke for spoke in hit if place in (spoke.node, gateway)]
-            yield Suspicion(
-                place,
-                f"UDP port {VX_SUBMARINER_PORT}",
-                tuple(line for spoke in about for line in _encapsulated(spoke)),
-                carried_by(seen, place),
-                traffic=tuple(dict.fromkeys(_under_way(trace) for spoke in about for trace in lost[spoke.node])),
-            )
-
-
-def _lost_under_way(seen: Observation, spoke: Spoke) -> tuple[Trace, ...]:
-    """Traces that end between the NICs of the node and of its gateway, either way, of a spoke that sends to the right place."""
-    device, hub = spoke.device, spoke.hub_device
-    if not spoke.is_in_use or device is None or spoke.hub is None or hub is None or not hub.up:
-        return ()
-    if not _agree(device, hub) or not (spoke.destinations or frozenset()) & spoke.gateway_ips:
-        return ()
-    ends = {(spoke.node, spoke.gateway), (spoke.gateway, spoke.node)}
-
-    def between(trace: Trace) -> bool:
-        last, first = trace.last_seen, trace.first_lost
-        if last is None or first is None or (last.number, first.number) != (3, 4) or last.way is not first.way:
-            return False
-        return any((last.node, first.node) == (a.name, b.name) for a, b in ends)
-
-    return seen.traced(scope.node_cut_off(spoke.node), seen=between)
-
-
-def _encapsulated(spoke: Spoke) -> Iterator[str]:
-    device = spoke.device
-    assert device is not None
-    where = ", ".join(sorted(spoke.destinations or ()))
-    yield f"{spoke.node.name}: {VX_SUBMARINER} is up, sends to {where} (VNI {device.vni}, UDP/{device.port}), which is {spoke.gateway.name}"
-    if spoke.unresolved:
-        told = ", ".join(sorted(spoke.vteps))
-        yield f"{spoke.node.name}: the neighbour entry for {told}, {spoke.gateway.name}'s address on the overlay, is {spoke.unresolved[0]}"
-
-
-def _under_way(trace: Trace) -> str:
-    return f"{trace.path_id}: left at {trace.last_seen}, did not arrive at {trace.first_lost}"
-
-
 def _mismatch(seen: Observation, sight: NodeSight, link: Link) -> Suspicion:
     return Suspicion(
         sight.node,
@@ -210,14 +147,12 @@ def _is_standard(link: Link) -> bool:
     return (link.vni, link.port) == (VX_SUBMARINER_VNI, VX_SUBMARINER_PORT)
 
 
-def _agree(one: Link | None, other: Link) -> bool:
-    return one is None or (one.vni, one.port) == (other.vni, other.port)
-
-
 def _agent_was_here(sight: NodeSight) -> bool:
-    """By its chains; where filters were not read, nothing speaks against it."""
+    """By its chains, in iptables or in a table of nftables; where filters were not read, nothing speaks against it."""
     filters = sight.before.packet_filters
-    return filters is None or any(chain in state.policies for state in filters for chain in OWN_CHAINS)
+    if filters is None or any(chain in state.policies for state in filters for chain in OWN_CHAINS):
+        return True
+    return any(table.name == "submariner" for table in sight.before.native_tables or ())
 
 
 def _port_unreachable(sight: NodeSight) -> tuple[str, ...]:
