@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_submariner.model.verdict import Verdict
 from pytest_submariner.report.json import write_atomically
+from pytest_submariner.report.overview.bytecode import compiled_templates
 from pytest_submariner.report.overview.causes import causes, without_cause
 from pytest_submariner.report.overview.data import glyph, packed, tone
 from pytest_submariner.report.overview.figures import groups as figure_groups
@@ -42,7 +43,12 @@ def render(recorder: Recorder, settings: Sequence[Fact] = ()) -> str:
     from markupsafe import Markup
 
     environment = Environment(
-        loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(_asset),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=compiled_templates(),
     )
     environment.filters["code"] = _with_code
     environment.globals.update(glyph=glyph, tone=tone)
