@@ -84,14 +84,25 @@ class LogReader(Protocol):
     def logs(self, namespace: str, pod: str, container: str | None = None, *, tail: int = 200) -> str: ...
 
 
-def read_logs(
-    kube: LogReader, pool: ThreadPoolExecutor, pods: Iterable[Object], nodes: Collection[str]
-) -> Mapping[str, tuple[str, ...]]:
-    """By `pod/container`: the last known lines, none where there were none. Logs that cannot be read are left out: that they are
-    silent proves nothing anyway."""
+@dataclass(frozen=True)
+class Logs:
+    """By `pod/container`: the last lines known to mean trouble, none where there were none; and the last lines as they are."""
+
+    trouble: Mapping[str, tuple[str, ...]]
+    tails: Mapping[str, tuple[str, ...]]
+
+
+def read_logs(kube: LogReader, pool: ThreadPoolExecutor, pods: Iterable[Object], nodes: Collection[str]) -> Logs:
+    """Logs that cannot be read are left out: that they are silent proves nothing anyway."""
     running = {name: pool.submit(_text, kube, *name) for name in _containers(pods, nodes)}
-    found = {f"{pod}/{container}": trouble(future.result()) for (_, pod, container), future in running.items()}
-    return {name: lines for name, lines in found.items() if lines}
+    texts = {f"{pod}/{container}": future.result() for (_, pod, container), future in running.items()}
+    known = {name: trouble(text) for name, text in texts.items()}
+    return Logs({name: lines for name, lines in known.items() if lines}, {n: tail(t) for n, t in texts.items() if t})
+
+
+def tail(text: str) -> tuple[str, ...]:
+    """The last lines of a log, redacted; long ones are cut. At most about 80 kB."""
+    return tuple(line[:_LONGEST_LINE] for line in redact(text).splitlines()[-TAIL:])
 
 
 def trouble(text: str) -> tuple[str, ...]:

@@ -21,13 +21,31 @@ _IN_TEXT: Final = tuple(
     for pattern in (
         r"(?P<kept>\bbearer\s+)\S+",
         r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?",
-        r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|$)",
+        r"(?s:-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z))",
         r"(?P<kept>\b(?:[\w-]*(?:psk|token|secret|password|private[ _-]?key|preshared[ _-]?key))[\"']?\s*[:=]+\s*)[\"']?[^\s\"',}]+",
         r"(?P<kept>\bPSK\s+)[\"'][^\"']+[\"']",
+        r"(?P<kept>\b[a-z][a-z0-9+.-]*://)[^/\s:@]+:[^/\s@]+(?=@)",
         r"\b[A-Za-z0-9+/]{40,}={0,2}(?![A-Za-z0-9+/=])",
     )
 )
-"""Tokens (JWT), PEM blocks, `name=value` of what is called a secret, and whatever looks like a key: 40 or more characters of Base64."""
+"""Tokens (JWT), PEM blocks, `name=value` of what is called a secret, credentials in URLs, and whatever looks like a key: 40 or more
+characters of Base64."""
+_SECRET_KEY = re.compile(
+    r"token|passw|psk|secret|credential|private_?key|preshared|api_?key|access_?key", re.IGNORECASE
+)
+_SECRET_FLAG = re.compile(r"--?[\w.-]*(?:token|passw|psk|secret|private-?key)[\w.-]*", re.IGNORECASE)
+_KEPT_KEYS: Final = frozenset(
+    {
+        "publicKey",
+        "public_key",
+        "psk_digest",
+        "brokerK8sSecret",
+        "ceIPSecPSKSecret",
+        "secretName",
+        "serviceAccountToken",
+    }
+)
+"""What is no secret by itself: public keys, a digest whose key was thrown away, names of Secrets."""
 
 
 def lean(item: Object) -> Object:
@@ -41,11 +59,27 @@ def lean(item: Object) -> Object:
     return lean_item
 
 
-def redact(line: str) -> str:
-    """A line of a log without what is, or looks like, a secret."""
+def redact(text: str) -> str:
+    """A text, such as a log, without what is, or looks like, a secret."""
     for pattern in _IN_TEXT:
-        line = pattern.sub(lambda found: (found.groupdict().get("kept") or "") + REDACTED, line)
-    return line
+        text = pattern.sub(lambda found: (found.groupdict().get("kept") or "") + REDACTED, text)
+    return text
+
+
+def blank(data: Any, key: str = "") -> Any:
+    """Data of JSON's types with `redact` applied to every text, and without what has the name of a secret, also as the
+    argument after `--token`. Only texts change, so an observation can be read and diagnosed again."""
+    if isinstance(data, dict):
+        return {name: blank(value, str(name)) for name, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        flagged = (False, *(isinstance(item, str) and _SECRET_FLAG.fullmatch(item) is not None for item in data))
+        return [
+            REDACTED if after and isinstance(item, str) else blank(item, key)
+            for after, item in zip(flagged, data, strict=False)
+        ]
+    if not isinstance(data, str) or key in _KEPT_KEYS:
+        return data
+    return REDACTED if data and _SECRET_KEY.search(key) else redact(data)
 
 
 def _value(key: str, value: Any) -> Any:
