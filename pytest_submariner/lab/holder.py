@@ -13,11 +13,12 @@ import os
 import resource
 import select
 import signal
+import socket
 import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from pytest_submariner.errors import LabError, LabUnavailable
@@ -25,6 +26,7 @@ from pytest_submariner.lab import namespaces as ns
 from pytest_submariner.lab import requirements, world
 from pytest_submariner.lab.accounts import INSIDE, account_files
 from pytest_submariner.lab.control import ControlServer
+from pytest_submariner.lab.credentials import Credentials
 from pytest_submariner.lab.listeners import Listeners
 from pytest_submariner.lab.network import Network
 from pytest_submariner.lab.spawner import Spawner
@@ -51,13 +53,18 @@ def launch(spec: LabSpec, *, owner: int | None = None, api_port: int | None = No
         owner_fd = _open_owner(owner)
         listeners = Listeners.bind(spec, api_port)
         reader, writer = os.pipe2(os.O_CLOEXEC)
+        keys, their_keys = socket.socketpair()
         started = time.time()
         child = os.fork()
         if child == 0:
             os.close(reader)
-            _Holder(spec, state, listeners, writer, owner_fd).enter()
+            keys.close()
+            _Holder(spec, state, listeners, writer, owner_fd, their_keys).enter()
         os.close(writer)
+        their_keys.close()
+        kubeconfig = _hand_over(keys, spec, listeners)
         description = _await_boot(reader, state, child)
+        state.write("kubeconfig", kubeconfig)
         description |= {"started": started, "pid": int((state.folder / "pid").read_text())}
         state.write("lab.json", json.dumps(description))
         return description
@@ -71,6 +78,16 @@ def launch(spec: LabSpec, *, owner: int | None = None, api_port: int | None = No
             os.close(lock)
         if listeners is not None:
             listeners.close()
+
+
+def _hand_over(keys: socket.socket, spec: LabSpec, listeners: Listeners) -> str:
+    """Makes the lab's keys and sends them to it, which is importing its other half meanwhile; the kubeconfig, as YAML."""
+    import yaml
+
+    credentials = Credentials.generate(spec)
+    with keys, suppress(ConnectionError):  # a lab that is gone has told why, on its own pipe
+        keys.sendall(credentials.to_json())
+    return yaml.safe_dump(credentials.kubeconfig(spec, listeners.ports()), sort_keys=False)
 
 
 def _open_owner(owner: int | None) -> int | None:
@@ -119,12 +136,15 @@ def _tail(state: LabState) -> str:
 class _Holder:
     """The child's side: leaves the host, becomes PID 1, runs the lab."""
 
-    def __init__(self, spec: LabSpec, state: LabState, listeners: Listeners, writer: int, owner: int | None) -> None:
+    def __init__(
+        self, spec: LabSpec, state: LabState, listeners: Listeners, writer: int, owner: int | None, keys: socket.socket
+    ) -> None:
         self._spec = spec
         self._state = state
         self._listeners = listeners
         self._writer = writer
         self._owner = owner
+        self._keys = keys
 
     def _tell(self, **message: Any) -> None:
         os.write(self._writer, json.dumps(message).encode() + b"\n")
@@ -189,7 +209,8 @@ class _Holder:
         network.binds = {INSIDE: str(self._state.folder)}
         building = asyncio.ensure_future(network.build())
         make_lab = await _import_lab()
-        lab = make_lab(self._spec, self._state, self._listeners, spawner, network, building)
+        credentials = Credentials.from_json(await asyncio.to_thread(_read_all, self._keys))
+        lab = make_lab(self._spec, self._state, self._listeners, spawner, network, building, credentials)
         if self._owner is not None:
             loop.add_reader(self._owner, ended.set)
         booting = asyncio.ensure_future(lab.boot())
@@ -209,6 +230,15 @@ class _Holder:
         await asyncio.wait({lost, over}, return_when=asyncio.FIRST_COMPLETED)
         if over.done():
             self._state.remove()
+
+
+def _read_all(stream: socket.socket) -> bytes:
+    """LabError when the process that launches the lab has ended before it sent them."""
+    with stream, stream.makefile("rb") as file:
+        text = file.read()
+    if not text:
+        raise LabError("the process that launches the lab has ended")
+    return text
 
 
 async def _import_lab() -> type[Lab]:

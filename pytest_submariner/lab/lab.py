@@ -9,10 +9,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from pytest_submariner.dataplane.constants import OPERATOR_NAMESPACE
 from pytest_submariner.errors import LabError
@@ -20,7 +19,6 @@ from pytest_submariner.lab.controllers import Controllers
 from pytest_submariner.lab.controlplane.base import ClusterParts, ControlPlane
 from pytest_submariner.lab.controlplane.embedded import EmbeddedControlPlane
 from pytest_submariner.lab.credentials import Credentials
-from pytest_submariner.lab.faults import Injector
 from pytest_submariner.lab.kubeapi import KubeApi
 from pytest_submariner.lab.kubelet.kubelet import Kubelet
 from pytest_submariner.lab.kubelet.logfile import LogOptions
@@ -33,6 +31,9 @@ from pytest_submariner.lab.sshd import SshAccess
 from pytest_submariner.lab.state import LabState
 from pytest_submariner.lab.submariner.access import ApiAccess, Submariner
 from pytest_submariner.lab.submariner.modelled import ModelledSubmariner
+
+if TYPE_CHECKING:
+    from pytest_submariner.lab.faults import Injector
 
 _APPS = {"gateway": "submariner-gateway", "route-agent": "submariner-routeagent"}
 
@@ -56,20 +57,21 @@ class Lab:
         spawner: Spawner,
         network: Network,
         building: Awaitable[None],
+        credentials: Credentials,
     ) -> None:
         """`building` ends when the network is there."""
         self.spec = spec
         self._state = state
         self._listeners = listeners
         self._spawner = spawner
-        self._credentials = Credentials.generate(spec)
+        self._credentials = credentials
         self._network = network
         self._building = building
         self._ssh = SshAccess(state.folder, listeners.ssh, self._network, spawner)
         self._control_plane = self._make_control_plane()
         self._clusters: dict[str, _Cluster] = {}
         self._submariner: Submariner | None = None
-        self._injector: Injector | None = None
+        self._is_up = False
         self.timings: dict[str, float] = {}
 
     @asynccontextmanager
@@ -93,10 +95,7 @@ class Lab:
             self._ssh.start()
         async with self._timed("submariner_s"):
             await submariner.install()
-        apis = {name: cluster.api for name, cluster in self._clusters.items()}
-        self._injector = Injector(self.spec, self._network, apis, self._pod_sandbox)
-        kubeconfig = self._credentials.kubeconfig(self.spec, self._listeners.ports())
-        self._state.write("kubeconfig", yaml.safe_dump(kubeconfig, sort_keys=False))
+        self._is_up = True
 
     def _inside_urls(self) -> dict[str, str]:
         return {c.name: f"https://{UNDERLAY_GATEWAY}:{c.api_port}" for c in self.spec.clusters}
@@ -155,7 +154,7 @@ class Lab:
         """One request of `submariner-lab`; LabError becomes its error line."""
         match request.get("op"):
             case "status":
-                return {"faults": self._faults.active}
+                return {"faults": self._faults.active if "_faults" in vars(self) else []}
             case "inject":
                 return await self._faults.inject(
                     request["id"], request["cluster"], request["node"], otherwise=request["otherwise"]
@@ -169,12 +168,14 @@ class Lab:
             case other:
                 raise LabError(f"the lab does not know the request {other!r}; is it of another version?")
 
-    @property
+    @cached_property
     def _faults(self) -> Injector:
-        """LabError until the lab is up: there is nothing yet to be at fault."""
-        if self._injector is None:
+        """LabError until the lab is up: there is nothing yet to be at fault. Few labs are, so none boots slower for the catalogue."""
+        if not self._is_up:
             raise LabError(f"lab {self.spec.name} is not ready yet")
-        return self._injector
+
+        apis = {name: cluster.api for name, cluster in self._clusters.items()}
+        return Injector(self.spec, self._network, apis, self._pod_sandbox)
 
     async def _exec(self, target: str, argv: tuple[str, ...], fds: list[int], gone: asyncio.Event) -> int:
         sandbox = await self._sandbox_of(target)

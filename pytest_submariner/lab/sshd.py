@@ -38,8 +38,8 @@ class SshAccess:
     def configure(self, credentials: Credentials) -> None:
         """Writes keys, sshd_config, known_hosts and the ssh_config that users name."""
         folder = self._folder
-        write_private(folder, "ssh_host_key", credentials.host_key.private)
-        identity = write_private(folder, "ssh_identity", credentials.user_key.private)
+        write_private(folder, "ssh_host_key", credentials.host_key.private.encode())
+        identity = write_private(folder, "ssh_identity", credentials.user_key.private.encode())
         write_private(folder, "authorized_keys", f"{credentials.user_key.public} lab\n".encode())
         (folder / "sshd_config").write_text(
             "\n".join(

@@ -10,7 +10,7 @@ from kubelet_fakes import World
 from pytest_submariner.lab import toolsets
 from pytest_submariner.lab.kubelet import podfiles
 from pytest_submariner.lab.kubelet.expansion import expand
-from pytest_submariner.lab.kubelet.references import ConfigError, quantity
+from pytest_submariner.lab.kubelet.quantity import NotAQuantityError, quantity
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_quantity(text: str, value: float) -> None:
 
 
 def test_quantity_that_is_none() -> None:
-    with pytest.raises(ConfigError, match="'lots' is not a quantity"):
+    with pytest.raises(NotAQuantityError, match="'lots' is not a quantity"):
         quantity("lots")
 
 

@@ -7,8 +7,6 @@ import binascii
 import os
 import re
 from dataclasses import dataclass
-from fractions import Fraction
-from math import ceil
 from typing import Any
 
 from pytest_submariner.errors import LabError
@@ -17,13 +15,6 @@ from pytest_submariner.lab.spec import NodeSpec
 
 Object = dict[str, Any]
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['(.*)'\]")
-_UNITS = {
-    "m": Fraction(1, 1000),
-    "": Fraction(1),
-    **{unit: Fraction(1000**power) for power, unit in enumerate(("k", "M", "G", "T", "P", "E"), start=1)},
-    **{unit: Fraction(1024**power) for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
-}
-_QUANTITY = re.compile(r"([0-9.]+)([a-zA-Z]*)")
 
 
 class ConfigError(LabError):
@@ -70,8 +61,12 @@ class References:
                 "cpu": os.cpu_count() or 1,
                 "memory": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
             }.get(name, 0)
-        divisor = quantity(selector.get("divisor") or "1") or Fraction(1)
-        return str(ceil(quantity(value or 0) / divisor))
+        from pytest_submariner.lab.kubelet.quantity import NotAQuantityError, in_units
+
+        try:
+            return str(in_units(value or 0, selector.get("divisor") or "1"))
+        except NotAQuantityError as error:
+            raise ConfigError(str(error)) from None
 
     async def config_map(self, name: str, *, optional: bool) -> dict[str, bytes] | None:
         """Keys and contents; None when it is absent and optional."""
@@ -117,11 +112,3 @@ def _decoded(kind: str, name: str, data: Object | None) -> dict[str, bytes]:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def quantity(value: str | float) -> Fraction:
-    """A Kubernetes quantity (`100m`, `1.5Gi`) as a number; ConfigError when it is none."""
-    match = _QUANTITY.fullmatch(str(value))
-    if match is None or match[2] not in _UNITS:
-        raise ConfigError(f"{value!r} is not a quantity such as 100m, 2 or 1.5Gi")
-    return Fraction(match[1]) * _UNITS[match[2]]
