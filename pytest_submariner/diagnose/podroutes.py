@@ -14,7 +14,7 @@ from pytest_submariner.diagnose.waysout import leaves
 from pytest_submariner.model.path import Kind
 from pytest_submariner.model.topology import Node
 
-_ON_POD_NETWORK = frozenset({Kind.POD, Kind.SVC})
+ON_POD_NETWORK = frozenset({Kind.POD, Kind.SVC})
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def toward_pods(seen: Observation, sender: Node, node: Node) -> Scope:
             inner(flow)
             and set(flow.nodes) == {sender, node}
             and (
-                (flow.target == node and flow.case.target.kind in _ON_POD_NETWORK)
+                (flow.target == node and flow.case.target.kind in ON_POD_NETWORK)
                 or (flow.source == node and flow.case.source.kind is Kind.POD)
             )
         ),

@@ -15,7 +15,7 @@ from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.ladder import cable_device, is_ovn, underlay
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.packetfilter.firewall import Passed
-from pytest_submariner.diagnose.packetfilter.packet import Hook, Packet, State
+from pytest_submariner.diagnose.packetfilter.packet import EPHEMERAL, Hook, Packet, State
 from pytest_submariner.diagnose.routelookup import lookup
 from pytest_submariner.diagnose.trace import Way
 from pytest_submariner.model.path import Kind
@@ -79,7 +79,7 @@ class Ways:
 
     def _walk(self, flow: Flow) -> Iterator[Passage]:
         trip = _Trip(self._topology, self._sights, Way.REQUEST)
-        packet = Packet(flow.source_ip, flow.target_ip, flow.case.protocol.value, destination_port=flow.port)
+        packet = Packet(flow.source_ip, flow.target_ip, flow.case.protocol.value, EPHEMERAL, flow.port)
         if flow.case.source.kind is not Kind.POD:
             packet = replace(packet, source=_chosen_source(trip.sight(flow.source), flow) or flow.source_ip)
         pods = (flow.case.source.kind is Kind.POD, flow.case.target.kind in (Kind.POD, Kind.SVC))
@@ -179,7 +179,7 @@ class _Trip:
     def _tunnel(self, layer: Layer, origin: Node, goal: Node, port: int) -> Iterator[Passage]:
         """The outer packets. IPsec may use ESP; that its UDP port is open is asked all the same."""
         sender, receiver = self.sight(origin), self.sight(goal)
-        outer = Packet(origin.internal_ip, goal.internal_ip, "udp", destination_port=port)
+        outer = Packet(origin.internal_ip, goal.internal_ip, "udp", EPHEMERAL, port)
         if sender is not None:
             yield Passage(sender, self._way, layer, Hook.OUTPUT, replace(outer, out_device=underlay(sender)))
         if receiver is not None:

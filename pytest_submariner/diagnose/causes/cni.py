@@ -12,7 +12,7 @@ from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.ladder import is_ovn
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.podroutes import pod_routes, toward_pods
+from pytest_submariner.diagnose.podroutes import ON_POD_NETWORK, pod_routes, toward_pods
 from pytest_submariner.diagnose.reversepath import Refused, refused
 from pytest_submariner.diagnose.routelookup import in_any
 from pytest_submariner.diagnose.translations import Kind, wrong
@@ -65,7 +65,9 @@ def cni_interface_wrong(seen: Observation) -> Iterator[Suspicion]:
         right = ", ".join(
             f"{a.ip} ({a.device})" for a in sight.addresses if a.ip != source and in_any(a.ip, sight.cluster.pod_cidrs)
         )
-        said = f"{sight.name}: {source} is on {device}, where the cluster does not look for this node; in the pod network it also has {right}"
+        said = (
+            f"{sight.name}: {source} is on {device}, where the cluster does not look for this node; it also has {right}"
+        )
         yield Suspicion(sight.node, f"{CHAIN}, {device}", (found[0].text, said), host_network_of(sight.node))
 
 
@@ -76,8 +78,8 @@ def cni_interface_wrong(seen: Observation) -> Iterator[Suspicion]:
     mechanism="Calico masquerades what leaves its pools. A disabled IPPool with natOutgoing false for each remote CIDR tells it that those "
     "addresses are pods too; an enabled one hands them out to local pods.",
     evidence="For each remote subnet the IPPool with that CIDR, and its fields disabled and natOutgoing.",
-    remedy="Create for each remote pod and service CIDR an IPPool with `disabled: true`, `natOutgoing: false` and `disableBGPExport: true`, "
-    "or install Calico's API server so that Submariner can.",
+    remedy="Create for each remote pod and service CIDR an IPPool with `disabled: true`, `natOutgoing: false` and "
+    "`disableBGPExport: true`, or install Calico's API server so that Submariner can.",
     rank=Rank.OBJECT,
     effects=("NF_MASQUERADE_FIRST_WORKER", "NF_MASQUERADE_ON_GATEWAY"),
     sources=("submariner issues 407, 2810", "https://submariner.io/operations/deployment/calico/"),
@@ -145,8 +147,13 @@ def cni_ingress_path_missing(seen: Observation) -> Iterator[Suspicion]:
 
 
 def _all_of(explains: scope.Scope, ip: str) -> scope.Scope:
-    """Flows that need the route to `ip` for sure."""
-    return scope.Scope(explains.words, lambda flow: explains(flow) and ip in (flow.source_ip, flow.target_ip))
+    """Flows that need the route to `ip` for sure. What goes to a node itself CNIs may masquerade: then the answer needs none."""
+    return scope.Scope(
+        explains.words,
+        lambda flow: (
+            explains(flow) and ip in (flow.source_ip, flow.target_ip) and flow.case.target.kind in ON_POD_NETWORK
+        ),
+    )
 
 
 @cause(

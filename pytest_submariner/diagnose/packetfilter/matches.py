@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
 from pytest_submariner.diagnose.packetfilter.addresses import Known, within
-from pytest_submariner.diagnose.packetfilter.packet import Answer, Packet, State, some
+from pytest_submariner.diagnose.packetfilter.packet import EPHEMERAL, EPHEMERAL_PORTS, Answer, Packet, State, some
 from pytest_submariner.diagnose.packetfilter.rule import Match
 
 PROTOCOLS = {
@@ -82,8 +82,15 @@ def _port(packet: Packet, port: int | None, texts: Iterable[str]) -> Answer:
         else:
             low = int(first or 0)
             high = (int(last) if last else 65535) if dash else low
-            answers.append(Answer.of(low <= port <= high))
+            answers.append(_covers(low, high, port))
     return some(answers)
+
+
+def _covers(low: int, high: int, port: int) -> Answer:
+    first, last = EPHEMERAL_PORTS if port == EPHEMERAL else (port, port)
+    if low <= first and last <= high:
+        return Answer.YES
+    return Answer.NO if last < low or high < first else Answer.MAY
 
 
 def state_in(*names: str) -> Match:

@@ -6,6 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
+EPHEMERAL = -1
+"""The port of a client: any of those the kernel chooses from."""
+EPHEMERAL_PORTS = (32768, 60999)
+"""Linux: Documentation/networking/ip-sysctl.rst, ip_local_port_range."""
+
 
 class Answer(IntEnum):
     """Whether a packet matches. MAY: it depends on what is not known (chance, a set that was not read, a foreign match)."""
@@ -56,8 +61,8 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Packet:
-    """An IPv4 packet. A port that is None and a device that is "" are not known; `mark` None neither. `is_reply` is the direction,
-    which decides what TCP flags and ICMP type it has: a NEW one is a SYN, or an echo request."""
+    """An IPv4 packet. A port may be `EPHEMERAL`. A port that is None and a device that is "" are not known; `mark` None
+    neither. `is_reply` is the direction, which decides what TCP flags and ICMP type it has: a NEW one is a SYN, or an echo request."""
 
     source: str
     destination: str
@@ -78,5 +83,5 @@ class Packet:
         return replace(self, destination=destination, destination_port=port or self.destination_port)
 
     def __str__(self) -> str:
-        port = f":{self.destination_port}" if self.destination_port else ""
+        port = f":{self.destination_port}" if self.destination_port and self.destination_port > 0 else ""
         return f"{self.protocol} {self.source} → {self.destination}{port}"
