@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from observations import changed, counted, failing, found, healthy, suspicions, told, unread
+from observations import changed, counted, failing, found, healthy, of_layers, suspicions, told, unread
 
 from pytest_submariner.dataplane.links import FLOOD_MAC
 from pytest_submariner.diagnose.catalogue import BY_CODE
+from pytest_submariner.diagnose.cause import Layer
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.lab.faults.signatures import CABLE, FORWARDING, NODE, Signature
 from pytest_submariner.model.nodestate import (
@@ -27,6 +28,7 @@ from pytest_submariner.model.nodestate import (
 )
 
 Change = Callable[[Observation], Observation]
+OWN = of_layers(Layer.OVERLAY, Layer.ROUTE, Layer.HOST)
 VX = "vx-submariner"
 OVERLAY = Signature(("*.ngw*.{a}--*.{b}--*", "*.{b}--*.ngw*.{a}--*"))
 """All non-gateway nodes of the afflicted cluster."""
@@ -232,7 +234,7 @@ def test_named_alone(code: str, node: str, breaks: Signature, change: Change) ->
 
 
 def test_what_no_path_depends_on_is_told_of_full_tables_only() -> None:
-    said = {name: found(change(healthy())) for name, (_, _, _, change) in FAULTS.items()}
+    said = {name: found(change(healthy()), *OWN) for name, (_, _, _, change) in FAULTS.items()}
     latent = {name for name, (code, *_) in FAULTS.items() if code == "HOST_CONNTRACK_FULL"}
     assert {name for name, findings in said.items() if findings} == latent
 
@@ -281,14 +283,14 @@ class TestLookAlikes:
         ],
     )
     def test_no_suspicion(self, change: Change) -> None:
-        assert [code for code, _ in suspicions(change(healthy())) if code.startswith("HOST_")] == []
+        assert [code for code, _ in suspicions(change(healthy()), *OWN) if code.startswith("HOST_")] == []
 
     @pytest.mark.parametrize("part", ["sysctls", "links", "addresses", "fdb", "conntrack_stats", "packet_filters"])
     def test_what_was_not_read_proves_nothing(self, part: str) -> None:
         seen = healthy()
         for node in ("c1-gw", "c1-w1"):
             seen = unread(seen, node, part)
-        assert [code for code, _ in suspicions(seen) if code.startswith("HOST_")] == []
+        assert [code for code, _ in suspicions(seen, *OWN) if code.startswith("HOST_")] == []
 
 
 def test_counters_are_told() -> None:

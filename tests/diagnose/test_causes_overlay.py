@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from observations import changed, counted, failing, found, healthy, lost, suspicions, told, unread
+from observations import changed, counted, failing, found, healthy, lost, of_layers, suspicions, told, unread
 
 from pytest_submariner.dataplane.links import FLOOD_MAC
 from pytest_submariner.diagnose.catalogue import BY_CODE
+from pytest_submariner.diagnose.cause import Layer
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.trace import Way
 from pytest_submariner.lab.faults.signatures import NODE
@@ -19,6 +20,7 @@ from pytest_submariner.model.nodestate import Address, FdbEntry, Link, Neighbour
 VX = "vx-submariner"
 GATEWAY_MAC = "02:00:f0:12:01:01"
 Change = Callable[[Observation], Observation]
+OWN = of_layers(Layer.OVERLAY, Layer.ROUTE, Layer.HOST)
 
 
 def cut_off(seen: Observation) -> Observation:
@@ -176,7 +178,7 @@ def test_what_no_path_depends_on_is_not_told(kind: str) -> None:
     changes = (
         [change for _, _, change in FAULTS.values()] if kind == "node" else [c for _, c in ON_THE_GATEWAY.values()]
     )
-    assert [found(change(healthy())) for change in changes] == [[]] * len(changes)
+    assert [found(change(healthy()), *OWN) for change in changes] == [[]] * len(changes)
 
 
 class TestAfterAMoveOfTheGateway:
@@ -216,17 +218,17 @@ class TestAfterAMoveOfTheGateway:
             return [{**e, "spec": {**e["spec"], **wrong}} if e["spec"]["cluster_id"] == "c1" else e for e in endpoints]
 
         seen = cut_off(told(seen, "c1", endpoints=stale))
-        assert [code for code, _ in suspicions(seen) if code.startswith("OVERLAY_FDB")] == []
+        assert [code for code, _ in suspicions(seen, *OWN) if code.startswith("OVERLAY_FDB")] == []
 
 
 class TestLookAlikes:
     def test_two_workers_with_one_address_or_mac_break_nothing(self) -> None:
         seen = address("c1-w1", Address(VX, "240.18.1.3", 8), keep=False)(healthy())
         seen = device("c1-w1", mac="02:00:f0:12:01:03")(seen)
-        assert suspicions(seen) == []
+        assert suspicions(seen, *OWN) == []
 
     def test_several_destinations_with_the_gateway_among_them(self) -> None:
-        assert suspicions(aimed_at("c1-w1", "172.18.250.250", "172.18.1.1")(healthy())) == []
+        assert suspicions(aimed_at("c1-w1", "172.18.250.250", "172.18.1.1")(healthy()), *OWN) == []
 
     def test_an_unresolved_neighbour_alone_is_no_cause(self) -> None:
         seen = cut_off(neighbour("c1-w1", "240.18.1.1", None, "FAILED")(healthy()))
@@ -234,21 +236,21 @@ class TestLookAlikes:
 
     def test_a_neighbour_that_is_being_asked_for(self) -> None:
         seen = neighbour("c1-w1", "240.18.1.1", "02:de:ad:be:ef:00", "FAILED")(healthy())
-        assert suspicions(seen) == []
+        assert suspicions(seen, *OWN) == []
 
     def test_a_device_with_another_mtu(self) -> None:
-        codes = {code for code, _ in suspicions(device("c1-w1", mtu=8950)(healthy()))}
+        codes = {code for code, _ in suspicions(device("c1-w1", mtu=8950)(healthy()), *OWN)}
         assert not any(code.startswith("OVERLAY_") for code in codes)
 
     def test_a_gateway_that_learns_needs_no_entry(self) -> None:
         seen = changed(healthy(), "c1-gw", fdb=lambda fdb: [e for e in fdb if e.dst != "172.18.1.2"])
-        assert suspicions(device("c1-gw", learning=True)(seen)) == []
+        assert suspicions(device("c1-gw", learning=True)(seen), *OWN) == []
 
     def test_all_devices_alike_with_other_numbers_work(self) -> None:
         seen = healthy()
         for node in ("c1-gw", "c1-w1", "c1-w2"):
             seen = device(node, vni=200, port=4810)(seen)
-        assert [code for code, _ in suspicions(seen) if code == "OVERLAY_VNI_OR_PORT_MISMATCH"] == []
+        assert [code for code, _ in suspicions(seen, *OWN) if code == "OVERLAY_VNI_OR_PORT_MISMATCH"] == []
 
     def test_ovn_has_no_overlay(self) -> None:
         seen = without_device("c1-w1")(healthy())
@@ -258,14 +260,14 @@ class TestLookAlikes:
             for key, sight in seen.sights.items()
         }
         seen = replace(seen, topology=replace(seen.topology, clusters=clusters), sights=sights)
-        assert [code for code, _ in suspicions(seen) if code.startswith("OVERLAY_")] == []
+        assert [code for code, _ in suspicions(seen, *OWN) if code.startswith("OVERLAY_")] == []
 
     @pytest.mark.parametrize("part", ["links", "fdb", "neighbours", "sockets", "addresses"])
     def test_what_was_not_read_proves_nothing(self, part: str) -> None:
         seen = healthy()
         for node in ("c1-gw", "c1-w1"):
             seen = unread(seen, node, part)
-        own = [suspicion for suspicion in suspicions(cut_off(seen)) if suspicion[0].startswith("OVERLAY_")]
+        own = [suspicion for suspicion in suspicions(cut_off(seen), *OWN) if suspicion[0].startswith("OVERLAY_")]
         assert own == []
 
 

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from observations import changed, failing, found, healthy, suspicions, told, unread, with_facts
+from observations import changed, failing, found, healthy, of_layers, suspicions, told, unread, with_facts
 
 from pytest_submariner.diagnose.catalogue import BY_CODE
+from pytest_submariner.diagnose.cause import Layer
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.lab.faults.signatures import CABLE, NODE, NODE_IN, Signature
 from pytest_submariner.model.nodestate import Link, Route, Rule
 
 Change = Callable[[Observation], Observation]
+OWN = of_layers(Layer.OVERLAY, Layer.ROUTE, Layer.HOST)
 VX, UL, RPOD, RSVC = "vx-submariner", "eth0", "10.9.0.0/16", "100.9.0.0/16"
 TO_PODS = Signature(("{{pod,hostpod}}.ngw.{a}--pod.*.{b}--*",)) | NODE_IN
 FROM_HOST = Signature(("hostpod.gw.{a}--{{pod,svc}}.ngw.{b}--*",))
@@ -195,7 +197,7 @@ def test_explains_what_fails(code: str, node: str, breaks: Signature, change: Ch
 
 
 def test_what_no_path_depends_on_is_not_told() -> None:
-    assert [found(change(healthy())) for _, _, _, change in FAULTS.values()] == [[]] * len(FAULTS)
+    assert [found(change(healthy()), *OWN) for _, _, _, change in FAULTS.values()] == [[]] * len(FAULTS)
 
 
 class TestTable150:
@@ -211,7 +213,7 @@ class TestTable150:
         ids=["no routes", "one route less", "no rule"],
     )
     def test_told_though_nothing_fails(self, change: Change) -> None:
-        assert found(change(healthy())) == [("ROUTE_TABLE150_LOST", "c1", "c1-gw")]
+        assert found(change(healthy()), *OWN) == [("ROUTE_TABLE150_LOST", "c1", "c1-gw")]
 
     def test_with_ipsec_the_gateways_own_processes_fail(self) -> None:
         seen = routes("c1-gw", without=ALL, table="150")(healthy(cable="libreswan"))
@@ -268,14 +270,14 @@ class TestLookAlikes:
         ],
     )
     def test_no_suspicion(self, change: Change) -> None:
-        assert suspicions(change(healthy())) == []
+        assert suspicions(change(healthy()), *OWN) == []
 
     def test_a_device_that_is_down_took_its_routes_along(self) -> None:
         def down(links: tuple[Link, ...]) -> list[Link]:
             return [replace(link, up=False) if link.name == VX else link for link in links]
 
         seen = changed(routes("c1-w1", without=(*ALL, "240.0.0.0/8"))(healthy()), "c1-w1", links=down)
-        assert [code for code, _ in suspicions(seen) if code.startswith("ROUTE_")] == []
+        assert [code for code, _ in suspicions(seen, *OWN) if code.startswith("ROUTE_")] == []
 
     def test_remote_clusters_that_overlap_have_no_routes(self) -> None:
         def overlapping(endpoints: tuple[dict[str, object], ...]) -> list[dict[str, object]]:
@@ -285,14 +287,14 @@ class TestLookAlikes:
             ]
 
         seen = routes("c1-w1", without=ALL)(told(healthy(), "c1", endpoints=overlapping))
-        assert [code for code, _ in suspicions(seen) if code == "ROUTE_REMOTE_CIDR_MISSING"] == []
+        assert [code for code, _ in suspicions(seen, *OWN) if code == "ROUTE_REMOTE_CIDR_MISSING"] == []
 
     @pytest.mark.parametrize("part", ["routes", "rules", "links"])
     def test_what_was_not_read_proves_nothing(self, part: str) -> None:
         seen = healthy()
         for node in ("c1-gw", "c1-w1"):
             seen = unread(seen, node, part)
-        assert [code for code, _ in suspicions(seen) if code.startswith("ROUTE_")] == []
+        assert [code for code, _ in suspicions(seen, *OWN) if code.startswith("ROUTE_")] == []
 
 
 def test_of_three_clusters_one_is_missing() -> None:

@@ -9,15 +9,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
 from healthy_clusters import broker_objects, found_objects, node_state, view
 
 from pytest_submariner.diagnose.catalogue import CAUSES
-from pytest_submariner.diagnose.cause import Cause, Suspicion
+from pytest_submariner.diagnose.cause import Cause, Layer, Suspicion
 from pytest_submariner.diagnose.clusterobjects import ClusterObjects
 from pytest_submariner.diagnose.engine import findings
 from pytest_submariner.diagnose.flow import flows
@@ -40,11 +41,13 @@ _EVERY_SERVICE = 200
 """Last octet of a Service's ClusterIP, plus the number of its pod's node."""
 
 
+@lru_cache
 def healthy(
-    *, clusters: int = 2, gateways: int = 1, workers: int = 2, cable: str = "vxlan", skip: Iterable[str] = ()
+    *, clusters: int = 2, gateways: int = 1, workers: int = 2, cable: str = "vxlan", skip: tuple[str, ...] = ()
 ) -> Observation:
     """Every path of the role matrix, and those by TCP and ICMP of every further non-gateway node, works. `cable` is any driver:
-    on the nodes stands what the kube-proxy handlers make, and of the cable only VXLAN's. `skip`: nodes that were not read."""
+    on the nodes stands what the kube-proxy handlers make, and of the cable only VXLAN's. `skip`: nodes that were not read. Made once:
+    what rules compute from a node is kept with it."""
     spec = replace(LabSpec.make("test", clusters=clusters, gateways=gateways, workers=workers), cable=cable)
     topology = Topology(tuple(_cluster(spec, index) for index in range(clusters)), "lab")
     objects, sights = {}, {}
@@ -150,6 +153,11 @@ def suspicions(seen: Observation, *causes: Cause) -> list[tuple[str, Suspicion]]
 def found(seen: Observation, *causes: Cause) -> list[tuple[str, str, str]]:
     """(code, cluster, node) of each finding, in order; by all causes when none is given."""
     return [(finding.code, finding.cluster, finding.node) for finding in findings(seen, causes or CAUSES)]
+
+
+def of_layers(*layers: Layer) -> tuple[Cause, ...]:
+    """The causes of some chapters, for tests that need no others: each costs some milliseconds."""
+    return tuple(cause for cause in CAUSES if cause.layer in layers)
 
 
 def _apply(change: Change, old: Any) -> Any:
