@@ -173,6 +173,7 @@ class Lab:
         """LabError until the lab is up: there is nothing yet to be at fault. Few labs are, so none boots slower for the catalogue."""
         if not self._is_up:
             raise LabError(f"lab {self.spec.name} is not ready yet")
+        from pytest_submariner.lab.faults import Injector
 
         apis = {name: cluster.api for name, cluster in self._clusters.items()}
         return Injector(self.spec, self._network, apis, self._pod_sandbox)
