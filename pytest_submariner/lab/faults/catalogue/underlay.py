@@ -31,9 +31,9 @@ FAULTS: Final = (
         "underlay-source-check",
         Role.FABRIC,
         "the fabric drops packets whose source is not the sending node's",
-        (fabric_drops("-p IPv4 --ip-src $RPOD"),),
+        (fabric_drops("-i $GATEWAY -p IPv4 --ip-src $RPOD"),),
         NODE,
-        otherwise=(fabric_filter("source-check", "ip saddr $RPOD drop"),),
+        otherwise=(fabric_filter("source-check", "iifname $GATEWAY ip saddr $RPOD drop"),),
     ),
     _fault(
         "underlay-packet-loss",
