@@ -36,6 +36,7 @@ ONLY_IN = {
     "pytest_kind": {"providers"},
     "allure": {"report"},
     "allure_commons": {"report"},
+    "jinja2": {"report", "diagnose"},
     "aiohttp": {"lab"},
     "cryptography": {"lab"},
     "jsonpatch": {"lab"},
