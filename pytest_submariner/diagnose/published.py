@@ -20,6 +20,8 @@ from pytest_submariner.model.topology import Cluster, Node
 
 LEASE = "submariner-gateway-lock"
 """submariner:pkg/gateway/gateway.go"""
+STALE_S = 20.0
+"""A Gateway is refreshed every 5 s and counts as stale after 15 s (submariner:pkg/cableengine/syncer/syncer.go)."""
 _HOLDER = "-submariner-gateway"
 T = TypeVar("T")
 
@@ -169,6 +171,19 @@ def updated(gateway: Object) -> float | None:
     """When a Gateway was refreshed last, in seconds since 1970; older releases do not say."""
     stamp = annotations_of(gateway).get(TIMESTAMP_ANNOTATION, "")
     return float(stamp) if stamp.isdigit() else None
+
+
+def gateway_age_s(seen: Observation, told: Published) -> float | None:
+    """How long ago the active Gateway was refreshed, by the clock of the node that writes it, else by the API server's; None when
+    it does not say, or no clock was read."""
+    gateway = told.gateway
+    written = updated(gateway) if gateway is not None else None
+    if gateway is None or written is None:
+        return None
+    sight = seen.sight(told.named(name_of(gateway)) or seen.gateway(told.position))
+    clock_s = sight.before.clock_s if sight is not None else None
+    now = clock_s if clock_s is not None else told.objects.clock_s
+    return None if now is None else now - written
 
 
 def is_running(pod: Object) -> bool:

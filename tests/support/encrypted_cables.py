@@ -20,10 +20,10 @@ from pytest_submariner.nodestate import tunnels
 from pytest_submariner.nodestate.section import Section
 
 _POLICY = """\
-src {src} dst {dst} uid 0
-\tdir {direction} action allow index 1 priority 1757393 share any flag  (0x00000000)
+src {src} dst {dst}
+\tdir {direction} priority 1757393 ptype main
 \ttmpl src {outer_src} dst {outer_dst}
-\t\tproto esp spi 0x00000000(0) reqid {reqid}(0x00000001) mode tunnel
+\t\tproto esp reqid {reqid} mode tunnel
 """
 _STATE = """\
 src {src} dst {dst}

@@ -215,6 +215,7 @@ def _address(seen: Observation, flow: Flow) -> str:
     "side does not take it over, packets are encrypted for a key nobody has.",
     evidence="The public key of the device is not that of the Endpoint, or not that of the peer on the other gateway.",
     remedy=f"Restart the gateway of the cluster whose Endpoint is behind, {RESTART_GATEWAY}, and see that its Endpoint reaches the broker.",
+    rank=Rank.OBJECT,
     effects=("CABLE_PSK_MISMATCH", "CABLE_SELECTOR_INCOMPLETE", "DNS_CLUSTER_WITHHELD"),
     sources=("submariner:pkg/cable/wireguard/driver.go",),
 )

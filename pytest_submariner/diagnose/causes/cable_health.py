@@ -15,6 +15,7 @@ from pytest_submariner.diagnose.delivery import ENTERING, LEAVING, sure_drops
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.packetfilter.packet import Packet, State
+from pytest_submariner.diagnose.published import STALE_S, gateway_age_s
 from pytest_submariner.model.path import Kind
 from pytest_submariner.model.path import Protocol as PathProtocol
 from pytest_submariner.model.topology import Node
@@ -68,7 +69,9 @@ def _filters(seen: Observation, end: CableEnd) -> Iterator[_Filter]:
     if end.far.setting(IGNORE_ECHO) == "1":
         text = f"{end.far.name}: {IGNORE_ECHO} is 1, so no ping is answered"
         places.append(_Filter(end.far.node, f"sysctl {IGNORE_ECHO}", is_seen=True, state=[text]))
-    if not places and any(_said(end)) and _is_alive(seen, end):
+    age = gateway_age_s(seen, end.here)
+    is_of_now = age is None or age <= STALE_S
+    if not places and is_of_now and any(_said(end)) and _is_alive(seen, end):
         places.append(_Filter(end.far.node, f"ICMP to {ip}", is_seen=False, state=["no rule that was read drops it"]))
     yield from places
 

@@ -14,22 +14,21 @@ from pytest_submariner.diagnose.clusterobjects import BrokerProblem, Object
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.published import (
+    STALE_S,
     Published,
     all_published,
     annotations_of,
+    gateway_age_s,
     is_running,
     labels_of,
     name_of,
     namespace_of,
     published,
     restarts,
-    updated,
 )
 from pytest_submariner.diagnose.spokes import carried_by, has_overlay
 from pytest_submariner.model.topology import Node
 
-FROZEN_S = 20
-"""A Gateway is refreshed every 5 s and counts as stale after 15 s (submariner:pkg/cableengine/syncer/syncer.go)."""
 PUBLIC_IP = "gateway.submariner.io/public-ip"
 """Annotation, or label, of a gateway node (submariner:pkg/endpoint/public_ip.go)."""
 _OWN_CHAIN = re.compile(r"^SUBMARINER-")
@@ -303,17 +302,14 @@ def _may_fail(resolver: str) -> bool:
 )
 def gateway_status_frozen(seen: Observation) -> Iterator[Suspicion]:
     for told in all_published(seen):
-        gateway = told.gateway
-        if gateway is None:
-            continue
-        written, now = updated(gateway), _now(seen, told, gateway)
-        if written is None or now is None or now - written <= FROZEN_S:
+        age, gateway = gateway_age_s(seen, told), told.gateway
+        if age is None or gateway is None or age <= STALE_S:
             continue
         yield Suspicion(
             seen.anchor(told.position),
             f"Gateway {name_of(gateway)}",
             (
-                f"Gateway {name_of(gateway)} was refreshed {now - written:.0f} s ago, and should be every 5 s",
+                f"Gateway {name_of(gateway)} was refreshed {_duration(age)} ago, and should be every 5 s",
                 *(
                     f"pod {name_of(pod)} is {'running' if is_running(pod) else 'not running'}"
                     for pod in told.pods("submariner-gateway")
@@ -325,8 +321,8 @@ def gateway_status_frozen(seen: Observation) -> Iterator[Suspicion]:
         )
 
 
-def _now(seen: Observation, told: Published, gateway: Object) -> float | None:
-    """By the clock of the node whose gateway writes the timestamp, else by the API server's."""
-    sight = seen.sight(told.named(name_of(gateway)) or seen.gateway(told.position))
-    clock_s = sight.before.clock_s if sight is not None else None
-    return clock_s if clock_s is not None else told.objects.clock_s
+def _duration(seconds: float) -> str:
+    for size, word in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {word}"
+    return f"{seconds:.0f} s"

@@ -26,8 +26,6 @@ WRONG_ADDRESS_EFFECTS = (
     "OVERLAY_FDB_WORKER_MISSING",
     "OVERLAY_UDP4800_BLOCKED",
     "ROUTE_NEXTHOP_OLD_GATEWAY",
-    "ROUTE_RULE100_MISSING",
-    "ROUTE_TABLE150_LOST",
     "HOST_NODE_IP_MISMATCH",
     "DNS_CLUSTER_WITHHELD",
 )
@@ -238,7 +236,7 @@ def _says_overlap(line: str) -> bool:
     "have the same subnets.)",
     remedy="`subctl uninstall` on one of them and join it again with a `--clusterid` of its own.",
     rank=Rank.OBJECT,
-    effects=("K8S_LOCAL_ENDPOINT_STALE", *WRONG_ADDRESS_EFFECTS),
+    effects=("K8S_LOCAL_ENDPOINT_STALE", *WRONG_ADDRESS_EFFECTS, *_NOT_PROGRAMMED),
     sources=("subctl issue 705", "submariner:pkg/controllers/datastoresyncer/datastoresyncer.go"),
 )
 def duplicate_cluster_id(seen: Observation) -> Iterator[Suspicion]:
