@@ -12,7 +12,8 @@ def test_every_data_file_is_named_in_the_package_data() -> None:
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["*"]
     left_out = []
     for file in sorted((ROOT / "pytest_submariner").rglob("*")):
-        if not file.is_file() or file.suffix in (".py", ".pyc"):
+        is_hidden = any(part.startswith(".") for part in file.relative_to(ROOT).parts)  # caches of tools
+        if is_hidden or not file.is_file() or file.suffix in (".py", ".pyc"):
             continue
         package = next(folder for folder in file.parents if (folder / "__init__.py").is_file())
         inside = file.relative_to(package)
