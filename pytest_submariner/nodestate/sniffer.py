@@ -95,9 +95,12 @@ def stop(*_: object) -> None:
 
 def main(device: str, limit: int, keep: int, words: str) -> None:
     wanted = Wanted(words)
-    sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)  # nothing is queued before bind
+    # With a protocol a socket gets the packets of all devices at once, without one those of the device it is bound to.
+    protocol = socket.htons(ETH_P_ALL) if device == "any" else 0
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, protocol)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-    sock.bind(("" if device == "any" else device, ETH_P_ALL))
+    if device != "any":
+        sock.bind((device, ETH_P_ALL))
     signal.signal(signal.SIGTERM, stop)
     out = sys.stdout.buffer
     out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 276))

@@ -14,6 +14,7 @@ import pytest
 
 from pytest_submariner.errors import ProbeInconclusive
 from pytest_submariner.nodestate.capture import Capture, CaptureFailed
+from pytest_submariner.nodestate.selection import Selection
 from pytest_submariner.transport.node import NodeExec
 
 SETUP = """
@@ -52,6 +53,7 @@ TOOLS = (
     "tr",
     "mv",
     "readlink",
+    "bash",
 )
 
 
@@ -143,6 +145,52 @@ def test_it_ends_by_itself_after_so_many_seconds(worker: NodeExec) -> None:
     assert len(capture) == 0
 
 
+SELECTION = Selection(("10.8.1.77",), ("172.18.0.2",), (29100,), (4800,), (240,))
+
+
+def ask_everything(worker: NodeExec, gateway: NodeExec) -> None:
+    """What the selection takes, and what it leaves: other hosts' traffic, other ports, ARP of the underlay."""
+    gateway.run(["ip", "neigh", "flush", "dev", "vx-submariner"])
+    worker.run(["ip", "neigh", "flush", "all"])
+    worker.run(["ping", "-c", "1", "-W", "2", "240.18.0.2"])
+    worker.run(["ping", "-c", "1", "-W", "2", "172.18.0.2"])
+    worker.run(["ping", "-c", "1", "-W", "1", "-I", "vx-submariner", "10.8.1.77"])
+    for port in (29100, 29200):
+        worker.run(["bash", "-c", f"echo x > /dev/udp/172.18.0.2/{port}"])
+
+
+def test_a_selection_takes_paths_inside_tunnels_too_and_nothing_else(worker: NodeExec, gateway: NodeExec) -> None:
+    with Capture(worker, selection=SELECTION, snap=192) as capture:
+        ask_everything(worker, gateway)
+    assert capture.complete
+    inner = [p.inner or p for p in capture]
+    assert {p.protocol for p in inner} == {"arp", "icmp", "udp"}
+    assert {p.destination for p in inner if p.protocol == "arp"} >= {"240.18.0.2"}
+    assert not [p for p in inner if p.protocol == "arp" and p.destination == "172.18.0.2"]
+    assert {p.destination_port for p in inner if p.protocol == "udp"} == {29100}
+    echoes = {(p.device, p.direction) for p in capture if p.is_echo_request and p.destination == "172.18.0.2"}
+    assert echoes == {("eth0", "out")}
+    refused = [p for p in inner if p.is_icmp_error and p.device == "eth0"]  # on lo, what is said of 10.8.1.77, later
+    assert [str(p) for p in refused] == [
+        "eth0 in: icmp 172.18.0.2 > 172.18.0.3 port unreachable, about udp 172.18.0.3 > 172.18.0.2 port 29100"
+    ]
+    tunnelled = [p for p in capture if p.inner is not None and p.inner.protocol == "arp"]
+    assert {p.destination_port for p in tunnelled} == {4800}
+
+
+def test_a_capture_that_reached_its_limit_is_not_complete(worker: NodeExec) -> None:
+    with Capture(worker, "eth0", protocol="icmp", packets=1) as capture:
+        worker.run(["ping", "-c", "2", "-i", "0.2", "-W", "2", "172.18.0.2"])
+    assert (len(capture), capture.complete) == (1, False)
+
+
+def test_the_tool_is_named(worker: NodeExec, request: pytest.FixtureRequest) -> None:
+    with Capture(worker, "eth0", protocol="icmp") as capture:
+        pass
+    assert capture.tool == request.node.callspec.params["worker"]
+    assert capture.complete
+
+
 def left_behind(node: NodeExec) -> str:
     files = node.run(["sh", "-c", "ls -d /tmp/submariner-capture-* 2>/dev/null"]).text
     script = (
@@ -199,3 +247,8 @@ def test_a_node_without_any_tool_says_so(
 def test_an_unknown_protocol_names_the_known() -> None:
     with pytest.raises(ValueError, match="'sctp': allowed are icmp"):
         Capture(netns_node.node(1), "eth0", protocol="sctp")
+
+
+def test_a_selection_cannot_be_mixed() -> None:
+    with pytest.raises(ValueError, match="already says"):
+        Capture(netns_node.node(1), protocol="icmp", selection=SELECTION)

@@ -92,6 +92,44 @@ def test_arp() -> None:
     body = bytes.fromhex("0001080006040001") + MAC_A + bytes([10, 8, 1, 1]) + bytes(6) + bytes([240, 18, 0, 2])
     (packet,) = read_pcap(pcap(1, ethernet(body, ether_type=0x0806)), "vx-submariner")
     assert (packet.protocol, packet.source, packet.destination) == ("arp", "10.8.1.1", "240.18.0.2")
+    assert (packet.arp_operation, packet.mac) == (1, "02:00:00:00:00:01")
+    assert str(packet) == "vx-submariner: arp who has 240.18.0.2, tell 10.8.1.1"
+
+
+def test_the_answer_of_arp() -> None:
+    body = bytes.fromhex("0001080006040002") + MAC_B + bytes([240, 18, 0, 2]) + MAC_A + bytes([10, 8, 1, 1])
+    (packet,) = read_pcap(pcap(1, ethernet(body, ether_type=0x0806)), "vx-submariner")
+    assert str(packet) == "vx-submariner: arp 240.18.0.2 is at 02:00:00:00:00:02"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "words"),
+    [(3, 3, "port unreachable"), (3, 10, "host prohibited"), (3, 4, "fragmentation needed"), (3, 99, "error 3/99")],
+)
+def test_icmp_errors_quote_what_they_are_about(kind: int, code: int, words: str) -> None:
+    about = ip("10.8.1.1", "10.9.1.5", 17, struct.pack(">HHHH", 40000, 4800, 20, 0))
+    error = ip("172.18.0.2", "10.8.1.1", 1, struct.pack(">BBHHH", kind, code, 0, 0, 1400) + about)
+    (packet,) = read_pcap(pcap(1, ethernet(error)), "eth0")
+    assert packet.is_icmp_error
+    assert packet.quoted is not None
+    assert (packet.quoted.protocol, packet.quoted.destination, packet.quoted.destination_port) == (
+        "udp",
+        "10.9.1.5",
+        4800,
+    )
+    assert str(packet) == f"eth0: icmp 172.18.0.2 > 10.8.1.1 {words}, about udp 10.8.1.1 > 10.9.1.5 port 4800"
+
+
+def test_a_frame_for_another_is_told_by_cooked_captures() -> None:
+    frames = [struct.pack(">HHIHBB8s", 0x0800, 0, 10, 1, kind, 6, MAC_A) + PING for kind in (0, 3, 4)]
+    packets = read_pcap(pcap(276, *frames), "any", devices={10: "vx-submariner"})
+    assert [(p.direction, p.for_other) for p in packets] == [("in", False), ("in", True), ("out", False)]
+
+
+def test_the_length_is_the_packets_own_however_little_was_captured() -> None:
+    long = ip("10.8.1.5", "10.9.1.5", 1, echo(8, payload=b"x" * 1394))
+    (packet,) = read_pcap(pcap(1, ethernet(long)[:80]), "eth0")
+    assert packet.length == 1422
 
 
 def vxlan(flags: int, vni: int, frame: bytes, port: int) -> bytes:
@@ -99,12 +137,13 @@ def vxlan(flags: int, vni: int, frame: bytes, port: int) -> bytes:
     return ip("172.18.0.3", "172.18.0.2", 17, struct.pack(">HHHH", 50000, port, 8 + len(body), 0) + body)
 
 
-@pytest.mark.parametrize(("port", "vni"), [(4800, 100), (4500, 1000)])
+@pytest.mark.parametrize(("port", "vni"), [(4800, 100), (4500, 1000), (4555, 1000)])
 def test_what_vxlan_carries(port: int, vni: int) -> None:
     (packet,) = read_pcap(pcap(1, ethernet(vxlan(8, vni, ethernet(PING), port))), "eth0")
     assert (packet.destination_port, packet.vni) == (port, vni)
     assert packet.inner is not None
     assert (packet.inner.source, packet.inner.is_echo_request) == ("10.8.1.1", True)
+    assert packet.inner.mac == "02:00:00:00:00:02"
 
 
 def test_esp_on_the_same_port_is_not_vxlan() -> None:
