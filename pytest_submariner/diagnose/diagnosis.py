@@ -20,6 +20,7 @@ from pytest_submariner.diagnose.flow import Flow, flows
 from pytest_submariner.diagnose.nodesight import NodeSight, sights
 from pytest_submariner.diagnose.objects import read_objects
 from pytest_submariner.diagnose.observation import Observation
+from pytest_submariner.diagnose.repeating import repeated
 from pytest_submariner.diagnose.trace import Trace
 from pytest_submariner.diagnose.tracer import Tracer
 from pytest_submariner.diagnose.unexplained import unexplained
@@ -77,7 +78,7 @@ class Diagnosis:
     def explain(self, results: Iterable[PathResult]) -> Diagnosed:
         """Why those of `results` fail that do. Nothing raises: what cannot be read is named in the observation."""
         started = time.monotonic()
-        observation = self.observe(flows(results, self._topology))
+        observation = repeated(self.observe(flows(results, self._topology)), self._ask, self._node_exec)
         found, notes = conclude(observation)
         return Diagnosed(found, observation, time.monotonic() - started, notes)
 

@@ -11,6 +11,7 @@ from pytest_submariner.diagnose.clusterobjects import ClusterObjects
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.policies import Policies
+from pytest_submariner.diagnose.repeats import ArpAnswers, Repeat
 from pytest_submariner.diagnose.scope import Scope
 from pytest_submariner.diagnose.trace import Trace
 from pytest_submariner.diagnose.ways import Ways
@@ -29,6 +30,9 @@ class Observation:
     sights: Mapping[tuple[str, str], NodeSight]
     traces: Mapping[str, Trace] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    repeats: tuple[Repeat, ...] = ()
+    """Paths that were asked many times, where failures looked like chance."""
+    arp_answers: tuple[ArpAnswers, ...] = ()
 
     @cached_property
     def failing(self) -> tuple[Flow, ...]:

@@ -8,6 +8,7 @@ from pytest_submariner.diagnose.clusterobjects import ClusterObjects
 from pytest_submariner.diagnose.flow import flows
 from pytest_submariner.diagnose.nodesight import sights
 from pytest_submariner.diagnose.observation import Observation
+from pytest_submariner.diagnose.repeats import ArpAnswers, Repeat
 from pytest_submariner.diagnose.trace import Trace
 from pytest_submariner.errors import SubmarinerError
 from pytest_submariner.model.nodestate import NodeState
@@ -38,6 +39,8 @@ def to_dict(seen: Observation) -> dict[str, Any]:
         ],
         "traces": [trace.to_dict() for trace in seen.traces.values()],
         "unread": list(seen.unread),
+        "repeats": [repeat.to_dict() for repeat in seen.repeats],
+        "arp_answers": [answer.to_dict() for answer in seen.arp_answers],
     }
 
 
@@ -64,6 +67,8 @@ def from_dict(data: dict[str, Any]) -> Observation:
             sights(topology, before, objects, after),
             {trace["path_id"]: Trace.from_dict(trace) for trace in data["traces"]},
             tuple(data["unread"]),
+            tuple(map(Repeat.from_dict, data.get("repeats", ()))),
+            tuple(map(ArpAnswers.from_dict, data.get("arp_answers", ()))),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RecordUnreadable(f"{type(error).__name__}: {error}") from None
