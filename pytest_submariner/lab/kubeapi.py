@@ -163,13 +163,15 @@ class KubeApi:
         query: dict[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Object:
-        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        headers = None if data is None else {"Content-Type": content_type}
+        text = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        headers = None if text is None else {"Content-Type": content_type}
         loop = asyncio.get_running_loop()
         deadline, attempt = loop.time() + CONNECT_DEADLINE_S, 0
         while True:
             attempt += 1
             pause = min(BACKOFF_S * 2**attempt, 0.5)
+            # Left to find out what a request's body is, aiohttp compares it with all kinds it knows.
+            data = None if text is None else aiohttp.BytesPayload(text, content_type=content_type)
             try:
                 async with self._session.request(
                     method, self.server + path, params=query, data=data, headers=headers

@@ -27,7 +27,8 @@ ACCOUNT_S = 10.0
 """How long a new namespace may be without its default service account, which the API server demands for pods."""
 SETTLE_S = 10.0
 """How long after its creation a listener may refuse: it starts, and kube-proxy has to learn of its Service."""
-THREADS = 16
+FEW, MANY = 4, 16
+"""Requests at once: each may need a connection, whose handshake costs both ends more than making a pod."""
 
 
 class Fleet:
@@ -123,12 +124,9 @@ class Fleet:
             except SubmarinerError as error:
                 self._fail([place], error)
 
-        with ThreadPoolExecutor(THREADS, thread_name_prefix=f"fleet-{cluster}") as pool:
-            list(
-                pool.map(
-                    make, [(place, True) for place in sorted(services)] + [(place, False) for place in sorted(new)]
-                )
-            )
+        wanted = [(place, True) for place in sorted(services)] + [(place, False) for place in sorted(new)]
+        with ThreadPoolExecutor(_threads(len(wanted)), thread_name_prefix=f"fleet-{cluster}") as pool:
+            list(pool.map(make, wanted))
         self._await(kube, made)
 
     def _ensure_namespace(self, cluster: str, kube: KubeClient) -> None:
@@ -190,8 +188,9 @@ class Fleet:
                 self._fail([place], error)
 
         late = [place for name, place in by_name.items() if name not in running]
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="fleet-late") as pool:
-            list(pool.map(wait, late))
+        if late:
+            with ThreadPoolExecutor(_threads(len(late)), thread_name_prefix="fleet-late") as pool:
+                list(pool.map(wait, late))
         with self._lock:
             self._pods.update({by_name[name]: pod for name, pod in running.items()})
 
@@ -205,6 +204,10 @@ class Fleet:
             self._kube(cluster).delete("namespaces", self.namespace)
         except SubmarinerError as error:
             logger.warning("%s: namespace %s stays behind until it expires: %s", cluster, self.namespace, error)
+
+
+def _threads(requests: int) -> int:
+    return min(MANY, max(FEW, requests // FEW))
 
 
 def _ending(pod: dict[str, Any]) -> str:
