@@ -36,6 +36,8 @@ ECHOES = 3
 INTERVAL_S = 0.1
 WAIT_S = 1.0
 QUIET_S = 0.5
+SPARE_S = 0.3
+LOOPBACK = "lo"
 CAPTURE_S = 20.0
 """The gateway's capture ends half a second after the last packet of ours; this is for when none comes."""
 START_S = 15.0
@@ -116,9 +118,10 @@ class VxPing:
             before, unread = self._rules(worker)
             sent = self._converse(here, _Request(token, address, ECHOES * INTERVAL_S + WAIT_S), None)
             after, unread_after = self._rules(worker)
+            self._end(captured, there, token)
             seen = captured.result()
         echoes, worker_frames = read_documents(sent)
-        _, gateway_frames = read_documents(seen)
+        gateway_frames = tuple(frame for frame in read_documents(seen)[1] if frame.device != LOOPBACK)
         evidence = VxEvidence(
             worker=worker.name,
             gateway=gateway.name,
@@ -131,6 +134,14 @@ class VxPing:
             unread=unread or unread_after,
         )
         return with_counters(evidence, before, after)
+
+    def _end(self, captured: Future[Documents], place: Place, token: str) -> None:
+        """The capture ends when it has been quiet after a packet of ours. Where none arrived, it gets some over loopback now that
+        everything was sent; they are no evidence."""
+        try:
+            captured.exception(timeout=QUIET_S + SPARE_S)
+        except TimeoutError:
+            self._converse(place, _Request(token, "127.0.0.1", SPARE_S), None)
 
     def _rules(self, node: Node) -> tuple[tuple[SnatRule, ...], str]:
         """The SNAT rules of a node now; or none, and why its packet filter could not be read."""
