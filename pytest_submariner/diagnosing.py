@@ -46,6 +46,8 @@ class Diagnosing:
     def finish(self) -> None:
         """At the end of a run: what was not explained yet, and with `always` a look at clusters where all is well."""
         session, wanted = self._session, self._session.settings.diagnose
+        if session.settings.sysdump is not None:
+            wanted = "always"
         if is_controller(session.config):
             if not session.exchange.is_used:
                 return

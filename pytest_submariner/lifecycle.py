@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -11,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from pytest_submariner import items, marks, performance, xdist
+from pytest_submariner import items, marks, outcome, performance, xdist
 from pytest_submariner.errors import SubmarinerError
 from pytest_submariner.keys import SESSION
 from pytest_submariner.options import OPTIONS
 from pytest_submariner.session import Session
 from pytest_submariner.settings import Settings, refuse, resolve
 
-_REPORTED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
+_COMPLETE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+"""All other ways to end are early: nothing new is asked then, but what is known is written."""
 _SHOWING = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test")
 
 
@@ -44,6 +46,7 @@ def start(config: pytest.Config) -> None:
             return
         raise
     session = config.stash[SESSION] = Session(config, _with_clusters(settings))
+    config.pluginmanager.register(session.ending, "submariner-ending")
     if settings.plan:
         from pytest_submariner.plan import prevent_workers
 
@@ -135,6 +138,8 @@ def _announce(ours: Session) -> None:
         from pytest_submariner import reports
 
         reports.announce(ours.settings)
+        if not xdist.is_worker(ours.config):
+            ours.ending.heed()
 
 
 def plan_instead(session: pytest.Session) -> bool | None:
@@ -190,39 +195,46 @@ def header_once_asked(config: pytest.Config) -> str | None:
 
 
 def finish(session: pytest.Session) -> None:
-    """Hand results to the controller, or write them. A run that asked and got no answer is not a success."""
+    """Hand results to the controller, or write them, however the run ended. One that asked and got no answer is not a success."""
     config = session.config
     ours = config.stash.get(SESSION, None)
-    if ours is None or ours.settings.plan or config.option.collectonly or session.exitstatus not in _REPORTED:
+    if ours is None or ours.settings.plan or config.option.collectonly:
         return
-    if not xdist.is_worker(config) and session.exitstatus != pytest.ExitCode.INTERRUPTED:
-        ours.diagnosing.finish()
-    ours.recorder.finish()
+    ours.ending.hold()
+    complete = session.exitstatus in _COMPLETE
     if xdist.is_worker(config):
+        ours.recorder.finish()
         xdist.hand_in(config, ours)
-    elif ours.asked:
-        _write(session, ours)
+        return
+    outcome.record_crashed(ours)
+    if complete:
+        ours.diagnosing.finish()
+    else:
+        ours.recorder.note(ours.ending.sentence(session.exitstatus))
+    ours.recorder.finish()
+    if ours.asked:
+        _write(session, ours, complete=complete)
         if not (ours.answers or ours.recorder.measured) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _write(session: pytest.Session, ours: Session) -> None:
+def _write(session: pytest.Session, ours: Session, *, complete: bool) -> None:
     from pytest_submariner import reports
     from pytest_submariner.stock import of
 
     report = None
     try:
-        # After an interrupt nothing new is started.
-        report = of(ours).report_at_end(may_run=session.exitstatus != pytest.ExitCode.INTERRUPTED)
+        report = of(ours).report_at_end(may_run=complete)  # after an early end nothing new is started
     except SubmarinerError as error:
         sys.stderr.write(f"submariner: {error}\n")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     try:
-        ours.written = reports.write(session.config, ours.recorder, ours.settings, report) + of(ours).written
-    except OSError as error:
-        sys.stderr.write(f"submariner: cannot write {error.filename}: {error.strerror}\n")
-        ours.written = []
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        ours.written = reports.write(session.config, ours, report) + of(ours).written
+    except reports.Unwritten as failed:
+        for refused in failed.errors:
+            sys.stderr.write(f"submariner: cannot write {refused.filename}: {refused.strerror}\n")
+        ours.written = failed.written + of(ours).written
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
 def summarize(reporter: Any, config: pytest.Config) -> None:
@@ -231,8 +243,11 @@ def summarize(reporter: Any, config: pytest.Config) -> None:
     if ours is None or ours.written is None:
         return
     from pytest_submariner.report import terminal
+    from pytest_submariner.report.github import commands
 
     terminal.summary(reporter, ours.recorder, ours.written)
+    for line in commands(ours.recorder, os.environ):
+        reporter.write_line(line)
     if ours.recorder.is_empty:
         reporter.write_line("submariner: NOTHING WAS MEASURED: no selected test asked a path.", red=True, bold=True)
 
@@ -246,6 +261,8 @@ def end(config: pytest.Config) -> None:
         ours.close()
     except SubmarinerError as error:
         sys.stderr.write(f"submariner: could not clean up: {error}; try again with pytest --submariner-cleanup\n")
+    finally:
+        ours.ending.release()
 
 
 def _only_shows(config: pytest.Config) -> bool:

@@ -182,6 +182,19 @@ _TABLE = (
         metavar="FILE",
     ),
     Option(
+        "sysdump",
+        "Keep what the diagnosis saw in this archive, whether paths failed or not (default: sysdump.tar.gz beside the results, when paths "
+        "failed)",
+        kind=Kind.OUTPUT_FILE,
+        metavar="FILE",
+    ),
+    Option(
+        "markdown",
+        "Write the run in Markdown to this file, when paths were asked",
+        kind=Kind.OUTPUT_FILE,
+        metavar="FILE",
+    ),
+    Option(
         "timeout",
         "Seconds of silence that end an attempt on a path, of which there are three, a little apart (default: 2; where answers are slow "
         "attempts wait longer by themselves)",

@@ -22,6 +22,7 @@ from pytest_submariner.model.path import PathCase
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.verdict import Expectation, Outcome, Verdict
 from pytest_submariner.report import group, junit, text
+from pytest_submariner.report.text import parse
 from pytest_submariner.session import Session
 
 NOT_TOLD = "submariner_not_told"
@@ -122,6 +123,16 @@ def record_unasked(session: Session, item: pytest.Item, call: pytest.CallInfo[No
     verdict = Verdict.SKIPPED if isinstance(error, pytest.skip.Exception) else Verdict.ERROR
     reason = next(iter(str(error).splitlines()), type(error).__name__)
     record(session, item, PathResult(case.id, _expected(case), verdict, detail=reason))
+
+
+def record_crashed(session: Session) -> None:
+    """Paths whose pytest-xdist worker died while it ran their item: nobody can tell about them."""
+    for nodeid, message in session.crashed:
+        case = parse(nodeid.partition("[")[2].removesuffix("]"))
+        if case is None:
+            session.recorder.note(message)
+        elif session.recorder.result(case.id) is None:
+            session.recorder.add(PathResult(case.id, _expected(case), Verdict.ERROR, detail=message, nodeid=nodeid))
 
 
 def prepare(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from pytest_submariner.diagnosing import Diagnosing
+from pytest_submariner.ending import Ending
 from pytest_submariner.errors import RequirementUnmet, SubmarinerError, TopologyError
 from pytest_submariner.grouping import Groups
 from pytest_submariner.model.path import PathCase
@@ -65,6 +66,9 @@ class Session:
         """Whether any selected item uses the clusters."""
         self.written: list[tuple[str, str]] | None = None
         """(kind, file) of the reports, once they are written."""
+        self.crashed: list[tuple[str, str]] = []
+        """(nodeid, message) of items whose pytest-xdist worker died."""
+        self.ending = Ending()
         self.described = False
         """Whether the header line with the settings was printed."""
         self._failure: SubmarinerError | None = None

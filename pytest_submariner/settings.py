@@ -42,6 +42,8 @@ class Settings:
     subctl_junit: Path | None
     results: Path
     overview: Path | None
+    sysdump: Path | None
+    markdown: Path | None
     timeout: float
     performance: bool
     performance_time: float
@@ -64,6 +66,10 @@ class Settings:
     @property
     def overview_page(self) -> Path:
         return self.overview or self.results.with_name("index.html")
+
+    @property
+    def sysdump_file(self) -> Path:
+        return self.sysdump or self.results.with_name("sysdump.tar.gz")
 
     @property
     def owns_lab(self) -> bool:
@@ -287,6 +293,12 @@ def _refuse_contradictions(s: Settings) -> None:
         raise refuse(
             OPTIONS["results"], s.results, s.source("results"), "is where the overview goes; name another file"
         )
+    for name in ("sysdump", "markdown"):
+        file = getattr(s, name)
+        if file is not None and file in (s.results, s.overview_page):
+            raise refuse(OPTIONS[name], file, s.source(name), "is where another report goes; name another file")
+    if s.sysdump is not None and s.diagnose == "never":
+        raise _contradiction(s, "sysdump", "diagnose", "a sysdump holds what a diagnosis saw")
     if s.plan and s.cleanup:
         raise _contradiction(s, "plan", "cleanup", "one touches nothing, the other removes; give one of them")
 

@@ -32,6 +32,8 @@ INPUT = "submariner"
 """Our key in `workerinput` and `workeroutput`."""
 ATTACHED = "submariner_results"
 """Our attribute of reports."""
+CRASHED = "???"
+"""The phase pytest-xdist gives the report of an item whose worker died."""
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -133,6 +135,8 @@ def detach(report: pytest.TestReport) -> None:
     for data in getattr(report, ATTACHED, ()):
         session.recorder.add(PathResult.from_dict(data))
         session.asked = True
+    if report.when == CRASHED:
+        session.crashed.append((report.nodeid, str(report.longrepr)))
 
 
 def hand_in(config: Any, session: Session) -> None:

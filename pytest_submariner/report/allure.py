@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_submariner.model.finding import Finding
-from pytest_submariner.model.path import Kind, PathCase, Protocol
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.verdict import Expectation, Outcome, Verdict
-from pytest_submariner.report.text import KINDS, pair, parse, route, side, source_address, title
+from pytest_submariner.report import allure_place
+from pytest_submariner.report.allure_run import paths_table
+from pytest_submariner.report.text import parse, source_address, title
 
 if TYPE_CHECKING:
     import pytest
 
-ISSUE_3134 = "https://github.com/submariner-io/submariner/issues/3134"
-ROUTE_AGENT = "https://submariner.io/getting-started/architecture/route-agent/"
 FAMILIES = {
     "TCP": "Data plane",
     "GWS": "Gateway status",
@@ -62,34 +61,6 @@ def is_active(config: pytest.Config) -> bool:
     return bool(config.pluginmanager.hasplugin("allure_listener"))
 
 
-def epic(case: PathCase) -> str:
-    """The area: what an operator would ask about first."""
-    if Kind.VX in (case.source.kind, case.target.kind):
-        return "vx-submariner inside a cluster"
-    if case.protocol is Protocol.STATUS:
-        return "Gateway status"
-    return "Between clusters" if case.is_cross_cluster else "Inside a cluster"
-
-
-def feature(case: PathCase) -> str:
-    """The family: `Pod to Service`."""
-    return f"{KINDS[case.source.kind]} to {KINDS[case.target.kind]}"
-
-
-def story(case: PathCase) -> str:
-    """The two ends: `Pod on a non-gateway node → Service on a gateway node`."""
-    return f"{side(case.source)} → {side(case.target)}"
-
-
-def severity(case: PathCase) -> str:
-    """By impact: applications between clusters first, then host-network pods, then the CNI's own paths."""
-    if Kind.VX in (case.source.kind, case.target.kind):
-        return "minor"
-    if not case.is_cross_cluster:
-        return "normal"
-    return "critical" if case.source.kind is Kind.HOSTPOD else "blocker"
-
-
 def describe(path_id: str, references: Iterable[str] = ()) -> None:
     """Title, hierarchy, severity and links of a path's item. Needs no result: skipped items get their place as well.
     An id of another grammar gets the id as its title only."""
@@ -101,20 +72,10 @@ def describe(path_id: str, references: Iterable[str] = ()) -> None:
         dynamic.title(path_id)
         return
     dynamic.title(title(case))
-    dynamic.epic(epic(case))
-    dynamic.feature(feature(case))
-    dynamic.story(story(case))
-    dynamic.parent_suite(pair(case))
-    dynamic.suite(feature(case))
-    dynamic.severity(severity(case))
-    dynamic.tag(case.protocol.value, *case.tags)
-    if Kind.VX in (case.source.kind, case.target.kind):
-        dynamic.issue(ISSUE_3134, "submariner issue 3134")
-    if case.source.kind is Kind.HOSTPOD and case.is_cross_cluster:
-        dynamic.link(ROUTE_AGENT, name="Route Agent: why host-network traffic is rewritten")
-    for url in references:
-        if url.startswith(("http://", "https://")):
-            dynamic.link(url)
+    for name, value in allure_place.labels(case):
+        dynamic.label(name, value)
+    for link in allure_place.links(case, references):
+        dynamic.link(link.url, link_type=link.kind, name=link.name)
 
 
 def describe_spec(spec_id: str, text: str, path_id: str | None) -> None:
@@ -130,7 +91,8 @@ def describe_spec(spec_id: str, text: str, path_id: str | None) -> None:
 
 
 def record(result: PathResult, findings: Sequence[Finding] = (), references: Iterable[str] = ()) -> None:
-    """All of `describe`, then what was measured: labels, parameters that do not split history, steps and evidence."""
+    """All of `describe`, then what was measured: labels, parameters that do not split history, steps and evidence. Of causes
+    the names: their evidence comes at the end of the run, from `allure_causes`, when all of it is known."""
     import allure
 
     dynamic = _dynamic()
@@ -152,31 +114,21 @@ def record(result: PathResult, findings: Sequence[Finding] = (), references: Ite
     for name, value in volatile.items():
         if value:
             dynamic.parameter(name, _Plain(value), excluded=True)
-    seen = "\n".join(result.evidence) or result.verdict.meaning
     for text, good in steps(result):
-        _step(text, None if good else seen)
-    for finding in findings:
-        _finding(finding)
+        _step(text, None if good else result.verdict.meaning)
     if result.extra:
         body = json.dumps(result.extra, indent=1, ensure_ascii=False, default=str)
         allure.attach(body, "details", allure.attachment_type.JSON)
 
 
-def record_many(results: Sequence[PathResult], findings: Sequence[Finding] = ()) -> None:
+def record_many(results: Sequence[PathResult]) -> None:
     """For an item that asked many paths (mesh): a table of all, and a step for each that is not as expected."""
     import allure
 
-    rows = ["path,verdict,expected,attempts,rtt_ms,source_seen,detail"]
-    for result in results:
-        cells = (result.id, result.verdict.word, result.expected.value, result.attempts, result.rtt_ms)
-        texts = [*map(_csv, cells), _csv(result.source_seen), _csv(result.detail)]
-        rows.append(",".join(texts))
-    allure.attach("\n".join(rows) + "\n", f"{len(results)} paths", allure.attachment_type.CSV)
+    allure.attach(paths_table(results), f"{len(results)} paths", allure.attachment_type.CSV)
     bad = [r for r in results if r.verdict.outcome is not Outcome.PASSED]
     for result in bad[:DEVIATIONS_SHOWN]:
         _step(f"{result.id}: {result.verdict.word}", result.detail or result.verdict.meaning)
-    for finding in findings:
-        _finding(finding)
 
 
 def steps(result: PathResult) -> list[tuple[str, bool]]:
@@ -184,12 +136,14 @@ def steps(result: PathResult) -> list[tuple[str, bool]]:
     fine = result.verdict.outcome in (Outcome.PASSED, Outcome.SKIPPED)
     wrong_source = result.verdict is Verdict.WRONG_SOURCE
     said: list[tuple[str, bool]] = []
-    if route(result):
-        said.append((f"Path: {route(result)}", True))
+    if target := " at ".join(filter(None, (result.target_node, result.target_address))):
+        said.append((f"Listener: {target}", True))
     if result.attempts:
+        where = f" from {result.source_node}" if result.source_node else ""
         tries = "once" if result.attempts == 1 else f"{result.attempts} times"
         after = "" if result.rtt_ms is None else f", round trip {result.rtt_ms:.2f} ms"
-        said.append((f"Asked {tries}{after}" + (f": {result.detail}" if result.detail else ""), fine or wrong_source))
+        asked = f"Connect: asked{where} {tries}{after}" + (f": {result.detail}" if result.detail else "")
+        said.append((asked, fine or wrong_source))
     elif result.detail:
         said.append((result.detail, fine))
     if source := source_address(result):
@@ -197,15 +151,13 @@ def steps(result: PathResult) -> list[tuple[str, bool]]:
     if result.answered is not None:
         answered = "answered" if result.answered else "not answered"
         said.append((f"The ping was {answered} (recorded, not judged: Submariner promises no such path)", True))
-    if fine:
-        said += [(line, True) for line in result.evidence]
-        by_design = result.expected is Expectation.BY_DESIGN
-        judged = "not judged by whether it answers" if by_design else f"expected {result.expected.value}"
-        said.append((f"Verdict: {result.verdict.word}: {result.verdict.meaning} ({judged})", True))
-        if result.command:
-            said.append((f"By hand: {result.command}", True))
-    elif all(good for _, good in said):
-        said.append((f"Verdict: {result.verdict.word}: {result.verdict.meaning}", False))
+    said += [(f"Evidence: {line}", True) for line in result.evidence]
+    judged = f"Verdict: {result.verdict.word}: {result.verdict.meaning}"
+    by_design = result.expected is Expectation.BY_DESIGN
+    expected = "not judged by whether it answers" if by_design else f"expected {result.expected.value}"
+    said.append((f"{judged} ({expected})", fine or not all(good for _, good in said)))
+    if result.command:
+        said.append((f"By hand: {result.command}", True))
     return said
 
 
@@ -214,15 +166,6 @@ def _dynamic() -> Any:
     import allure
 
     return allure.dynamic
-
-
-def _finding(finding: Finding) -> None:
-    import allure
-
-    with allure.step(f"Cause: {finding.code} on {finding.node} ({finding.cluster}), {finding.object}"):
-        for evidence in finding.evidence:
-            _step(f"{evidence.kind.value}: {evidence.text}")
-        _step(f"Remedy: {finding.remedy}")
 
 
 def _step(text: str, problem: str | None = None) -> None:
@@ -237,8 +180,3 @@ def _step(text: str, problem: str | None = None) -> None:
 
 def _causes(result: PathResult, findings: Sequence[Finding]) -> list[str]:
     return list(dict.fromkeys([f.code for f in findings] or [c for c in (result.root_cause,) if c]))
-
-
-def _csv(value: object) -> str:
-    text = "" if value is None else str(value)
-    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n') else text

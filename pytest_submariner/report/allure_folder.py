@@ -8,11 +8,14 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest_submariner
 from pytest_submariner.model.topology import Role
+from pytest_submariner.report.allure_causes import NoProofs, Proofs, tell_causes, tell_crashes
+from pytest_submariner.report.allure_run import attach_run
 from pytest_submariner.report.json import write_atomically
 from pytest_submariner.report.recorder import Recorder
 
@@ -20,14 +23,45 @@ CATEGORIES = Path(__file__).with_name("categories.json")
 _ESCAPED = str.maketrans({c: f"\\{c}" for c in ":=#!\\ "})
 
 
-def finish(folder: Path, recorder: Recorder, environ: Mapping[str, str] = os.environ) -> None:
-    """Write environment.properties, categories.json and, under a known CI, executor.json; drop phantom fixtures."""
+def finish(
+    folder: Path,
+    recorder: Recorder,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    proofs: Proofs | None = None,
+    crashed: Iterable[tuple[str, str]] = (),
+) -> None:
+    """Write environment.properties, categories.json and, under a known CI, executor.json; tell causes, in results and for the run;
+    write results for items whose worker `crashed` (nodeid, message); drop phantom fixtures."""
     write_atomically(folder / "environment.properties", properties(environment(recorder)))
-    write_atomically(folder / "categories.json", CATEGORIES.read_text(encoding="utf-8"))
+    write_atomically(folder / "categories.json", json.dumps(categories(recorder), indent=1, ensure_ascii=False) + "\n")
     if run := executor(environ):
         write_atomically(folder / "executor.json", json.dumps(run))
+    tell_crashes(folder, crashed)
+    tell_causes(folder, recorder, proofs or NoProofs())
+    attach_run(folder, recorder)
     drop_phantoms(folder)
     tidy_descriptions(folder)
+
+
+def categories(recorder: Recorder) -> list[dict[str, object]]:
+    """For viewers that know messages only (Allure 2 and Classic): a category per cause of this run, then those by verdict. Allure 3
+    groups by the label `root_cause` (`allurerc.mjs`)."""
+    codes = dict.fromkeys(code for r in recorder.failures() for code in _codes(recorder, r.id, r.root_cause))
+    by_cause: list[dict[str, object]] = [
+        {
+            "name": f"Cause: {code}",
+            "matchedStatuses": ["failed", "broken"],
+            "messageRegex": rf"[\s\S]*\[[A-Z0-9_, ]*\b{code}\b[\s\S]*",
+        }
+        for code in codes
+        if re.fullmatch(r"[A-Z0-9_]+", code)
+    ]
+    return [*by_cause, *json.loads(CATEGORIES.read_text(encoding="utf-8"))]
+
+
+def _codes(recorder: Recorder, path_id: str, root_cause: str | None) -> list[str]:
+    return [finding.code for finding in recorder.causes(path_id)] or ([root_cause] if root_cause else [])
 
 
 def environment(recorder: Recorder) -> dict[str, str]:

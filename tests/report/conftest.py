@@ -242,7 +242,7 @@ def skipping(path):
     pytest.skip("no second node")
 
 def test_many():
-    allure.record_many([BLOCKED, BLOCKED], [FINDING])
+    allure.record_many([BLOCKED, BLOCKED])
 
 def test_foreign():
     allure.describe("name:svc@c2")

@@ -49,7 +49,7 @@ def test_they_arrive_in_the_file(pytester: pytest.Pytester, blocked: PathResult)
 
         @pytest.hookimpl(tryfirst=True)
         def pytest_sessionfinish(session):
-            junit.add_suite_properties(session.config, Recorder(provider="lab"))
+            junit.complete(session.config, Recorder(provider="lab"))
         """
     )
     pytester.makepyfile("def test_path(): pass")

@@ -1,0 +1,150 @@
+"""The files of a sysdump that people read: objects as YAML, nodes as text, traces, logs, verdicts, and a page to start from.
+
+Whatever is written passes `redact` once more: texts of programs may hold secrets wherever they like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_submariner.dataplane.deviation import deviations
+from pytest_submariner.diagnose.clusterobjects import ClusterObjects, Object
+from pytest_submariner.diagnose.nodesight import NodeSight
+from pytest_submariner.diagnose.redaction import blank, redact
+from pytest_submariner.diagnose.statetext import state_text
+from pytest_submariner.diagnose.trace import Trace
+from pytest_submariner.model.topology import Role
+
+if TYPE_CHECKING:
+    from pytest_submariner.diagnose.diagnosis import Diagnosed
+    from pytest_submariner.diagnose.observation import Observation
+
+_WIDE: Final = 1_000_000
+"""A line of YAML is never folded, so that grep finds what it holds."""
+
+
+@dataclass(frozen=True)
+class File:
+    """`name` is the path in the archive, `about` a few words for the page."""
+
+    name: str
+    about: str
+    text: str
+
+
+def readable(diagnosed: Diagnosed) -> list[File]:
+    """Everything but observation.json, in the order of the page."""
+    seen = diagnosed.observation
+    made = [
+        *_verdicts(seen),
+        *(file for trace in seen.traces.values() for file in _trace(trace)),
+        *(file for objects in seen.objects.values() for file in _objects(objects)),
+        *(_node(sight) for sight in seen.sights.values()),
+    ]
+    return [File(file.name, file.about, redact(file.text)) for file in made]
+
+
+def page(diagnosed: Diagnosed, listed: Iterable[File], about: str = "") -> str:
+    """index.html: the findings, and every file with a link. No script, nothing from elsewhere."""
+    from jinja2 import Environment, StrictUndefined
+
+    template = files("pytest_submariner.diagnose").joinpath("assets/sysdump.html.j2").read_text(encoding="utf-8")
+    seen = diagnosed.observation
+    chapters: dict[str, list[File]] = {}
+    for file in listed:
+        chapters.setdefault(_chapter(file.name), []).append(file)
+    return (
+        Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        .from_string(template)
+        .render(
+            findings=diagnosed.findings,
+            notes=(*seen.unread, *diagnosed.notes),
+            asked=len(seen.flows),
+            failing=seen.failing,
+            clusters=seen.clusters,
+            chapters=chapters,
+            about=about,
+            redact=redact,
+        )
+    )
+
+
+def _chapter(name: str) -> str:
+    parts = name.split("/")
+    return "The run" if len(parts) == 1 else f"Cluster {parts[1]}" if parts[0] == "clusters" else parts[0].capitalize()
+
+
+def _verdicts(seen: Observation) -> Iterator[File]:
+    width = max((len(flow.id) for flow in seen.flows), default=0)
+    lines = [
+        f"{flow.verdict.letter} {flow.id:<{width}}  {flow.verdict.word}  {flow.result.detail}" for flow in seen.flows
+    ]
+    if lines:
+        yield File(
+            "paths.txt", f"{len(lines)} paths and their verdicts", "\n".join(line.rstrip() for line in lines) + "\n"
+        )
+
+
+def _trace(trace: Trace) -> Iterator[File]:
+    yield File(f"traces/{trace.path_id}.txt", str(trace), trace_text(trace))
+
+
+def trace_text(trace: Trace) -> str:
+    """Rung by rung: what was seen where; then what limits it, and the packets."""
+    lines = [str(trace), ""]
+    lines += [str(sighting) for sighting in trace.sightings]
+    lines += [f"astray: {sighting}" for sighting in trace.astray]
+    lines += ["", *trace.notes] if trace.notes else []
+    lines += ["", "looked with: " + ", ".join(f"{node} {tool}" for node, tool in sorted(trace.tools.items()))]
+    lines += ["", "packets:", *trace.lines] if trace.lines else []
+    return "\n".join(lines) + "\n"
+
+
+def _objects(objects: ClusterObjects) -> Iterator[File]:
+    place = f"clusters/{objects.position}"
+    for kind, found in sorted(objects.found.items()):
+        if found:
+            yield File(f"{place}/objects/{kind}.yaml", _count(found), _yaml(found))
+    for kind, found in sorted((objects.broker or {}).items()):
+        if found:
+            yield File(f"{place}/broker/{kind}.yaml", f"{_count(found)}, as the broker holds them", _yaml(found))
+    unread = dict(objects.unread) | ({"broker": objects.broker_error} if objects.broker_error else {})
+    if unread:
+        yield File(
+            f"{place}/unread.txt", "what could not be read, and why", _lines(f"{k}: {v}" for k, v in unread.items())
+        )
+    if objects.logs:
+        known = [f"== {name}\n" + "\n".join(lines) for name, lines in objects.logs.items()]
+        yield File(f"{place}/known-errors.txt", "lines of logs known to mean trouble", _lines(known))
+    for name, lines in sorted(objects.tails.items()):
+        yield File(f"{place}/logs/{name.replace('/', '_')}.log", f"last {len(lines)} lines", _lines(lines))
+
+
+def _node(sight: NodeSight) -> File:
+    text = state_text(sight.before)
+    found = deviations(sight.differences, is_gateway=sight.node.role is Role.GATEWAY, observed=sight.before)
+    if found:
+        text += "\n## Against what Submariner should have made\n" + _lines(line for d in found for line in d.lines())
+    if sight.after is not None:
+        text += "\n\n# AFTER THE TRACED PROBES\n\n" + state_text(sight.after)
+    return File(f"clusters/{sight.node.cluster}/nodes/{sight.name}.txt", f"{sight.node.role.value} node", text)
+
+
+def _yaml(objects: Iterable[Object]) -> str:
+    import yaml
+
+    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    plain: list[Any] = [blank(item) for item in objects]
+    text: str = yaml.dump_all(plain, Dumper=dumper, width=_WIDE, allow_unicode=True, explicit_start=True)
+    return text
+
+
+def _lines(texts: Iterable[str]) -> str:
+    return "\n".join(texts) + "\n"
+
+
+def _count(found: Iterable[Mapping[str, Any]]) -> str:
+    number = len(list(found))
+    return "1 object" if number == 1 else f"{number} objects"
