@@ -1,6 +1,6 @@
 """Every fault in a lab, one at a time: is it detected, and is its cause named right?
 
-    python -m benchmarks.diagnosis [--otherwise] [--healthy] [--pairs] [--runs N] [--stock] [--results FILE] [ID …]
+    python -m benchmarks.diagnosis [--otherwise] [--healthy] [--pairs] [--runs N] [--stock BIN] [--results FILE] [ID …]
 
 Boots a lab of two clusters, each a gateway and two workers, and removes it. Each row asks the paths of the suites (no bulk data where the
 fault does not need it) with one prober and diagnoses what they gave, as `submariner-diagnose` does. Exit status 1 when a row is
@@ -15,11 +15,12 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.labs import Lab
 from benchmarks.looking import Look, Looker
+from benchmarks.stock import Said, Stock
 from pytest_submariner.lab.faults import FAULTS, Fault, find
 from pytest_submariner.model.verdict import Outcome
 from pytest_submariner.report.findings import lines
@@ -41,6 +42,7 @@ class Row:
     seconds: float
     report: str = ""
     """What `submariner-diagnose -v` prints."""
+    stock: Said | None = None
 
     @property
     def is_right(self) -> bool:
@@ -50,7 +52,10 @@ class Row:
     def __str__(self) -> str:
         verdict = "right" if self.is_right else "WRONG"
         found = "<br>".join(self.found) or "–"
-        return f"| {self.title} | {self.broken} of {self.asked} | {found} | {verdict} | {self.seconds:.1f} s |"
+        cells = [self.title, f"{self.broken} of {self.asked}", found, verdict, f"{self.seconds:.1f} s"]
+        if self.stock is not None:
+            cells += [self.stock.verify, "<br>".join(self.stock.diagnose) or "nothing"]
+        return f"| {' | '.join(cells)} |"
 
 
 def main() -> int:
@@ -62,7 +67,8 @@ def main() -> int:
     ):
         wanted = [find(name) for name in arguments.ids] or _makeable(arguments.gateways)
         if arguments.faults:
-            rows["Faults"] = list(_each(lab, looker, wanted, otherwise=False))
+            stock = Stock(arguments.stock, lab) if arguments.stock else None
+            rows["Faults"] = list(_each(lab, looker, wanted, stock=stock))
         if arguments.otherwise:
             rows["The same faults made by other means"] = list(
                 _each(lab, looker, [f for f in wanted if f.otherwise], otherwise=True)
@@ -102,10 +108,13 @@ def _makeable(gateways: int) -> list[Fault]:
     return [fault for fault in FAULTS if gateways > 1 or "OTHER_GATEWAY" not in fault.needs]
 
 
-def _each(lab: Lab, looker: Looker, faults: Iterable[Fault], *, otherwise: bool) -> Iterator[Row]:
+def _each(
+    lab: Lab, looker: Looker, faults: Iterable[Fault], *, otherwise: bool = False, stock: Stock | None = None
+) -> Iterator[Row]:
     for fault in faults:
         with injected(lab, fault, otherwise=otherwise) as place:
-            yield _told(_row(fault.id, [f"{fault.code} at {place}"], looker.look(sized=fault.layer in SIZED)))
+            row = _row(fault.id, [f"{fault.code} at {place}"], looker.look(sized=fault.layer in SIZED))
+            yield _told(replace(row, stock=stock.look()) if stock else row)
         looker.settle()
 
 
@@ -128,9 +137,9 @@ def pairs(faults: Sequence[Fault]) -> list[tuple[Fault, Fault]]:
 
 
 def _healthy(lab: Lab, looker: Looker) -> Iterator[Row]:
-    from pytest_submariner.lab.faults.healthy import HEALTHY
+    from pytest_submariner.lab.faults.healthy import LOOK_ALIKES
 
-    for state in HEALTHY:
+    for state in LOOK_ALIKES:
         with injected(lab, state):
             look = looker.look(sized=False)
             yield _told(_row(state.id, [], look))
