@@ -29,6 +29,7 @@ __all__ = [
     "Route",
     "Rule",
     "Socket",
+    "Unanswered",
     "WireGuardDevice",
     "WireGuardPeer",
     "XfrmPolicy",
@@ -155,12 +156,27 @@ class Qdisc:
 
 
 @dataclass(frozen=True)
+class Unanswered:
+    """A tracked connection whose packets nobody answered yet. An answer would have to come to `answers_to`: the source, or what it was
+    translated to when the connection began. `left_s`: seconds until it is forgotten, unless another packet comes."""
+
+    protocol: str
+    source: str
+    destination: str
+    source_port: int | None
+    destination_port: int | None
+    answers_to: str
+    left_s: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
 class NodeState:
     """Everything read from, or meant for, one node. A None part could not be read: the reason is in `unread`.
 
     `counters` are the kernel's by nstat's names (`IpInAddrErrors`, `TcpExtIPReversePathFilter`); `conntrack_stats` has `count` and
-    `max` (entries) and sums over all processors (`drop`, `early_drop`, `insert_failed`, `invalid`, …); `clock_s` is the node's
-    clock in Unix seconds when it was read. The parts from `hostname` on are never part of an expected state.
+    `max` (entries) and sums over all processors (`drop`, `early_drop`, `insert_failed`, `invalid`, …); `unanswered` are
+    connections with a 240.x or 241.x address, at most 200; `clock_s` is the node's clock in Unix seconds when it was read. The parts
+    from `hostname` on are never part of an expected state.
     """
 
     node: str
@@ -183,6 +199,7 @@ class NodeState:
     xfrm_policies: tuple[XfrmPolicy, ...] | None = None
     wireguard: tuple[WireGuardDevice, ...] | None = None
     conntrack_stats: dict[str, int] | None = None
+    unanswered: tuple[Unanswered, ...] | None = None
     unread: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

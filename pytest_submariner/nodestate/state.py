@@ -40,6 +40,7 @@ _SIMPLE: dict[str, tuple[str, Callable[[Section], Any]]] = {
     "xfrm_policies": (tunnels.POLICIES, tunnels.xfrm_policies),
     "wireguard": (tunnels.WIREGUARD, tunnels.wireguard),
     "conntrack_stats": (conntrack.STATS, conntrack.stats),
+    "unanswered": (conntrack.UNANSWERED, conntrack.unanswered),
 }
 _FILTERS = {"nft": packetfilter.NFT, "legacy": packetfilter.LEGACY, "plain": packetfilter.PLAIN}
 _SOCKETS = {"ss": sockets.PROGRAM, "files": sockets.FILES}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_submariner.model.nodestate import LinkStats, Qdisc, Socket
+from pytest_submariner.model.nodestate import LinkStats, Qdisc, Socket, Unanswered
 from pytest_submariner.nodestate import conntrack, counters, links, qdiscs, sockets
 from pytest_submariner.nodestate.section import Section, Unreadable
 
@@ -117,3 +117,18 @@ def test_what_a_device_counted_and_is_part_of() -> None:
     (link,) = links.links(Section(text))
     assert (link.index, link.master, link.mac, link.gso_max_segments) == (10, "cni0", "02:00:00:00:00:01", 1)
     assert link.stats == LinkStats(8, 6, 2, 4, 1, 3)
+
+
+def test_connections_that_nobody_answered() -> None:
+    text = (
+        "ipv4     2 udp      17 28 src=240.18.1.2 dst=10.9.1.1 sport=40404 dport=40404 [UNREPLIED] src=10.9.1.1 dst=240.18.1.2 "
+        "sport=40404 dport=40404 mark=0 zone=0 use=2\n"
+        "ipv4     2 icmp     1 12 src=240.18.1.2 dst=10.9.1.1 type=8 code=0 id=7 [UNREPLIED] src=10.9.1.1 dst=10.8.2.1 type=0 code=0 id=7\n"
+        "ipv6     10 udp     17 28 src=fe80::1 dst=fe80::2 sport=1 dport=2 [UNREPLIED] src=fe80::2 dst=fe80::1 sport=2 dport=1\n"
+    )
+    udp, icmp = conntrack.unanswered(Section(text))
+    assert udp == Unanswered("udp", "240.18.1.2", "10.9.1.1", 40404, 40404, "240.18.1.2")
+    assert (udp.left_s, icmp.left_s) == (28, 12)
+    assert (icmp.source_port, icmp.answers_to) == (None, "10.8.2.1")
+    with pytest.raises(Unreadable, match="not found"):
+        conntrack.unanswered(MISSING)

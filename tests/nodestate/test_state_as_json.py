@@ -25,6 +25,7 @@ from pytest_submariner.model.nodestate import (
     Route,
     Rule,
     Socket,
+    Unanswered,
     WireGuardDevice,
     WireGuardPeer,
     XfrmPolicy,
@@ -53,6 +54,7 @@ FULL = NodeState(
     xfrm_policies=(XfrmPolicy("a", "b", "out", 1, "allow", (XfrmTemplate("a", "b", "esp", "tunnel"),)),),
     wireguard=(WireGuardDevice("submariner", "K=", 4500, (WireGuardPeer("P=", None, ("10.9.0.0/16",), 1, 2, 3),)),),
     conntrack_stats={"count": 1},
+    unanswered=(Unanswered("udp", "240.18.0.3", "10.9.0.1", 40404, 40404, "240.18.0.3", 28),),
     unread={"packet_filters/nft": "not found"},
 )
 
