@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.labs import Lab
 from benchmarks.looking import Look, Looker
 from benchmarks.stock import Said, Stock
-from pytest_submariner.lab.faults import FAULTS, Fault, find
+from pytest_submariner.lab.faults import FAULTS, Fault, LookAlike, find
 from pytest_submariner.model.verdict import Outcome
 from pytest_submariner.report.findings import lines
 
@@ -152,7 +152,7 @@ def _runs(looker: Looker, runs: int) -> Iterator[Row]:
 
 
 @contextmanager
-def injected(lab: Lab, fault: Fault, *, otherwise: bool = False, cluster: str = "c1") -> Iterator[str]:
+def injected(lab: Lab, fault: Fault | LookAlike, *, otherwise: bool = False, cluster: str = "c1") -> Iterator[str]:
     """The node it was injected at."""
     place = lab.command("inject", fault.id, "--cluster", cluster, "--json", *(["--otherwise"] if otherwise else []))
     try:
