@@ -64,7 +64,7 @@ KNOWN: Final = _known(
         "submariner:pkg/cni/cni_iface.go",
     ),
     (r"AUTHENTICATION_FAILED|NO_PROPOSAL_CHOSEN|TS_UNACCEPTABLE|INVALID_ID_INFORMATION", "libreswan"),
-    (r"nat ?(t|discovery).*(time[d ]?out|no response)|timed out.*nat discovery", "submariner:pkg/natdiscovery"),
+    (r"nat ?discovery.*(timed? ?out|no response)", "submariner:pkg/natdiscovery"),
     (r"leader election lost|failed to renew lease|stopped leading", "client-go leaderelection"),
     (
         r"unsupported.*gateway\.submariner\.io|error (parsing|reading) .*annotation",

@@ -8,9 +8,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from pytest_submariner.diagnose.clusterobjects import BrokerProblem, Object
@@ -62,7 +64,7 @@ def read_broker(kube: SecretReader, installations: Sequence[Object]) -> BrokerCo
     except Untrusted as error:
         return BrokerCopy(problem=BrokerProblem.CERTIFICATE, error=str(error))
     except AccessDenied as error:
-        return BrokerCopy(problem=BrokerProblem.CREDENTIALS, error=str(error))
+        return BrokerCopy(problem=BrokerProblem.CREDENTIALS, error=f"{error}{_lifetime(account.token)}")
     except SubmarinerError as error:
         return BrokerCopy(problem=BrokerProblem.UNREACHABLE, error=str(error))
     return BrokerCopy(found)
@@ -82,6 +84,17 @@ def psk_digest(kube: SecretReader, installations: Sequence[Object]) -> str:
             return ""
         key = ((held or {}).get("data") or {}).get("psk") or key
     return hmac.digest(_DIGEST_KEY, str(key).encode(), "sha256").hex()[:32] if key else ""
+
+
+def _lifetime(token: str) -> str:
+    """`; the token expired on …` for a JWT (RFC 7519) that has; the broker is the one to check its signature."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        expires = datetime.fromtimestamp(float(claims["exp"]), UTC)
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError, OSError):
+        return ""
+    return f"; the token expired on {expires:%Y-%m-%d %H:%M} UTC" if expires < datetime.now(UTC) else ""
 
 
 def _account(kube: SecretReader, spec: Object, namespace: str) -> Account:
