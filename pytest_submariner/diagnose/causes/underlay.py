@@ -69,8 +69,13 @@ def underlay_source_check(seen: Observation) -> Iterator[Suspicion]:
                 *(hop.text for hop in lost[:2]),
                 f"{inner} paths between these nodes inside {cluster.position} work",
             ),
-            refuted_by=explains,
+            refuted_by=explains & _with_pod_sources(nodes),
         )
+
+
+def _with_pod_sources(nodes: set[Node]) -> scope.Scope:
+    """A check by lists may know the services' addresses: answers of services say nothing of the pods'."""
+    return scope.Scope("with sources of pods", lambda flow: not (flow.to_service and flow.source in nodes))
 
 
 def _rest_works(seen: Observation, gateway: NodeSight, nodes: set[Node]) -> bool:
