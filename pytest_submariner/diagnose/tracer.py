@@ -17,10 +17,12 @@ from pytest_submariner.dataplane.constants import (
     VX_SUBMARINER_PORT,
     VXLAN_TUNNEL_OCTET,
 )
+from pytest_submariner.dataplane.facts import cni_address
 from pytest_submariner.diagnose import tracenotes
 from pytest_submariner.diagnose.conversation import Conversation, NodeKey, conversations, listener_ports
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.ladder import TUNNEL_DEVICES, Sights, is_readable, ladder, underlay
+from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.representatives import representatives
 from pytest_submariner.diagnose.sightings import COUNTERS, Look, astray, sightings
 from pytest_submariner.diagnose.trace import Rung, Trace
@@ -44,6 +46,8 @@ SNAP = 224
 """Bytes of each: cooked header, outer headers, VXLAN, inner headers, and a payload that tells packets apart."""
 SECONDS = 20
 """After which a forgotten capture ends."""
+PATIENCE_S = 8.0
+"""With a node that does not answer: it is left out then."""
 CNI_TUNNELS = (4789, 8472)
 """UDP ports of VXLANs that CNIs have between nodes: IANA's (Calico), the kernel's old default (flannel, Cilium)."""
 OCTETS = (VX_SUBMARINER_OCTET, VXLAN_TUNNEL_OCTET)
@@ -142,8 +146,7 @@ class Tracer:
                 (addresses if kind in (Kind.POD, Kind.SVC) else hosts)[ip] = None
             for node in self._rewriters(flow) if flow.to_service else ():
                 # Behind them neither the Service's address may be left, nor the source's.
-                sight = sights.get(_key(node))
-                hosts |= dict.fromkeys(sorted(sight.own_ips - {"127.0.0.1"}) if sight else ())
+                hosts |= dict.fromkeys(_sources(sights.get(_key(node))))
         ports = sorted({port for flow in flows for port in listener_ports(flow)})
         used = {link.port for sight in sights.values() for link in sight.before.links or () if link.port}
         tunnels = dict.fromkeys((VX_SUBMARINER_PORT, *sorted(cable_ports), *CNI_TUNNELS, *sorted(used)))
@@ -176,7 +179,9 @@ class _Watch:
     def start(self) -> None:
         try:
             there = self.node_exec(self.node)
-            capture = Capture(there, selection=self.wanted, packets=PACKETS, seconds=SECONDS, snap=SNAP)
+            capture = Capture(
+                there, selection=self.wanted, packets=PACKETS, seconds=SECONDS, snap=SNAP, timeout=PATIENCE_S
+            )
             capture.start()
             self._capture = capture
         except SubmarinerError as error:
@@ -217,6 +222,15 @@ def _link_stats(there: NodeExec) -> dict[str, LinkStats]:
 
 def _rise(before: LinkStats, after: LinkStats) -> LinkStats:
     return LinkStats(after.rx_packets - before.rx_packets, after.tx_packets - before.tx_packets)
+
+
+def _sources(sight: NodeSight | None) -> list[str]:
+    """Addresses a node gives to what it sends on: not all it has, which with kube-proxy's IPVS are those of all Services."""
+    if sight is None:
+        return []
+    cni = cni_address(sight.addresses, sight.cluster.pod_cidrs)
+    devices = {underlay(sight), *TUNNEL_DEVICES, *([cni.device] if cni else [])}
+    return sorted({a.ip for a in sight.addresses if a.device in devices})
 
 
 def _cable_ports(sights: Sights) -> frozenset[int]:

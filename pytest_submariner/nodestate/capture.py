@@ -17,6 +17,7 @@ from pytest_submariner.errors import ProbeInconclusive, TransportError
 from pytest_submariner.nodestate.packets import PROTOCOLS, Packet
 from pytest_submariner.nodestate.pcap import read_pcap
 from pytest_submariner.nodestate.selection import Selection
+from pytest_submariner.transport.base import DEFAULT_TIMEOUT_S
 from pytest_submariner.transport.node import NodeExec
 
 LINGER_S = 20
@@ -111,7 +112,8 @@ class Capture:
     reached.
 
     `protocol` is icmp, udp, tcp or esp, `address` an IPv4 address at either end, `port` a port at either end; what is
-    not given is not filtered. `selection` instead of these takes the packets of traced paths. `snap`: bytes kept of each. ::
+    not given is not filtered. `selection` instead of these takes the packets of traced paths. `snap`: bytes kept of each.
+    `timeout`: seconds the node may take to start, and to end, a capture. ::
 
         with Capture(node, "vx-submariner", protocol="icmp") as capture:
             node.run(["ping", "-c", "1", "240.18.0.2"])
@@ -134,6 +136,7 @@ class Capture:
         packets: int = 200,
         seconds: int = 30,
         snap: int = 512,
+        timeout: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         numbers = {name: number for number, name in PROTOCOLS.items()}
         if protocol is not None and protocol not in numbers:
@@ -146,6 +149,7 @@ class Capture:
         self.complete = False
         self._node = node
         self._limit = packets
+        self._timeout = timeout
         self._folder = f"/tmp/submariner-capture-{secrets.token_hex(8)}"
         given = [
             *([f"protocol={numbers[protocol]}"] if protocol else []),
@@ -191,7 +195,7 @@ class Capture:
 
     def start(self) -> None:
         """Begin; returns when the kernel hands packets over."""
-        result = self._node.script(_start_script(), *self._arguments)
+        result = self._node.script(_start_script(), *self._arguments, timeout=self._timeout)
         if result.exit_status:
             raise CaptureFailed(
                 f"{self._node.node.name}: no capture on {self.device}: {result.error_text.strip() or result!r}"
@@ -213,7 +217,7 @@ class Capture:
         if not self._running:
             return self.packets
         self._running = False
-        result = self._node.script(_STOP, self._folder, str(DELIVERY_S), repeatable=False)
+        result = self._node.script(_STOP, self._folder, str(DELIVERY_S), timeout=self._timeout, repeatable=False)
         if result.exit_status:
             raise ProbeInconclusive(f"{self._node.node.name}: capture on {self.device}: {result.error_text.strip()}")
         try:

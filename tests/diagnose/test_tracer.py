@@ -54,9 +54,11 @@ class Nodes:
             tool = "tcpdump"
             complete = True
 
-            def __init__(self, node: Node, *, selection: Selection, packets: int, seconds: int, snap: int) -> None:
+            def __init__(
+                self, node: Node, *, selection: Selection, packets: int, seconds: int, snap: int, timeout: float
+            ) -> None:
                 assert 0 < packets <= 5000
-                assert 0 < seconds <= 30
+                assert 0 < timeout <= 10 < seconds <= 30
                 assert snap >= 160  # or what is inside VXLAN could not be told apart
                 self.node = node
                 nodes.selections.append(selection)
