@@ -35,12 +35,17 @@ class Proofs:
         return [] if flow is None else list(self._of(flow))
 
     def _of(self, flow: Flow) -> Iterator[Attachment]:
-        from pytest_submariner.diagnose.dumpfiles import trace_text
+        from pytest_submariner.diagnose.dumpfiles import against_model
         from pytest_submariner.diagnose.redaction import redact
+        from pytest_submariner.diagnose.surroundings import surroundings
 
         assert self._seen is not None
-        if (trace := self._seen.traces.get(flow.id)) is not None:
-            yield Attachment("Trace, hop by hop", redact(trace_text(trace)))
+        for section in surroundings(self._seen, flow):
+            yield Attachment(section.title, redact(section.text))
+        for node in dict.fromkeys(flow.nodes):
+            sight = self._seen.sight(node)
+            if sight is not None and (text := against_model(sight)):
+                yield Attachment(f"{node.name} against what Submariner should have made", redact(text))
 
     def mechanism(self, code: str) -> str:
         cause = self._cause(code)

@@ -14,7 +14,7 @@ from pytest_submariner.diagnose.clusterobjects import ClusterObjects, Object
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.redaction import blank, redact
 from pytest_submariner.diagnose.statetext import state_text
-from pytest_submariner.diagnose.trace import Trace
+from pytest_submariner.diagnose.surroundings import surroundings
 from pytest_submariner.model.topology import Role
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def readable(diagnosed: Diagnosed) -> list[File]:
     seen = diagnosed.observation
     made = [
         *_verdicts(seen),
-        *(file for trace in seen.traces.values() for file in _trace(trace)),
+        *_surroundings(seen),
         *(file for objects in seen.objects.values() for file in _objects(objects)),
         *(_node(sight) for sight in seen.sights.values()),
     ]
@@ -73,7 +73,9 @@ def page(diagnosed: Diagnosed, listed: Iterable[File], about: str = "") -> str:
 
 def _chapter(name: str) -> str:
     parts = name.split("/")
-    return "The run" if len(parts) == 1 else f"Cluster {parts[1]}" if parts[0] == "clusters" else parts[0].capitalize()
+    if len(parts) == 1:
+        return "The run"
+    return f"Cluster {parts[1]}" if parts[0] == "clusters" else "Failing paths that were traced"
 
 
 def _verdicts(seen: Observation) -> Iterator[File]:
@@ -87,19 +89,13 @@ def _verdicts(seen: Observation) -> Iterator[File]:
         )
 
 
-def _trace(trace: Trace) -> Iterator[File]:
-    yield File(f"traces/{trace.path_id}.txt", str(trace), trace_text(trace))
-
-
-def trace_text(trace: Trace) -> str:
-    """Rung by rung: what was seen where; then what limits it, and the packets."""
-    lines = [str(trace), ""]
-    lines += [str(sighting) for sighting in trace.sightings]
-    lines += [f"astray: {sighting}" for sighting in trace.astray]
-    lines += ["", *trace.notes] if trace.notes else []
-    lines += ["", "looked with: " + ", ".join(f"{node} {tool}" for node, tool in sorted(trace.tools.items()))]
-    lines += ["", "packets:", *trace.lines] if trace.lines else []
-    return "\n".join(lines) + "\n"
+def _surroundings(seen: Observation) -> Iterator[File]:
+    """Of the paths that were traced: all nodes in full are in the sysdump anyway."""
+    for flow in seen.failing:
+        sections = surroundings(seen, flow) if flow.id in seen.traces else ()
+        if sections:
+            text = "\n".join(f"## {section.title}\n\n{section.text.rstrip()}\n" for section in sections)
+            yield File(f"paths/{flow.id}.txt", str(seen.traces[flow.id]), text)
 
 
 def _objects(objects: ClusterObjects) -> Iterator[File]:
@@ -124,12 +120,18 @@ def _objects(objects: ClusterObjects) -> Iterator[File]:
 
 def _node(sight: NodeSight) -> File:
     text = state_text(sight.before)
-    found = deviations(sight.differences, is_gateway=sight.node.role is Role.GATEWAY, observed=sight.before)
-    if found:
-        text += "\n## Against what Submariner should have made\n" + _lines(line for d in found for line in d.lines())
+    if found := against_model(sight):
+        text += f"\n## Against what Submariner should have made\n{found}"
     if sight.after is not None:
         text += "\n\n# AFTER THE TRACED PROBES\n\n" + state_text(sight.after)
     return File(f"clusters/{sight.node.cluster}/nodes/{sight.name}.txt", f"{sight.node.role.value} node", text)
+
+
+def against_model(sight: NodeSight) -> str:
+    """What is missing, different or left over on a node, and what that means for traffic; empty when nothing is."""
+    is_gateway = sight.node.role is Role.GATEWAY
+    found = deviations(sight.differences, is_gateway=is_gateway, observed=sight.before)
+    return _lines(line for deviation in found for line in deviation.lines()) if found else ""
 
 
 def _yaml(objects: Iterable[Object]) -> str:

@@ -7,7 +7,7 @@ drawn on it, and what a diagnosis saw on its way. A test whose worker died gets 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,8 +20,8 @@ from pytest_submariner.report.allure_results import Attachment
 from pytest_submariner.report.recorder import Recorder
 from pytest_submariner.report.text import failure, parse, title
 
-DRAWN = 80
-"""Failing paths that get a picture of their own: each is some 20 kB, and the report is one file."""
+DETAILED = 80
+"""Failing paths that get a picture and what was seen on their way: some 30 kB each, and the report is one file."""
 _BAD = (Outcome.FAILED, Outcome.ERROR)
 
 
@@ -54,15 +54,29 @@ class NoProofs:
         return ()
 
 
+class _Shelf:
+    """Attachments of a folder. Nodes look the same to many paths: equal ones are one file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._kept: dict[Attachment, dict[str, str]] = {}
+
+    def keep(self, attachment: Attachment) -> dict[str, str]:
+        if attachment not in self._kept:
+            self._kept[attachment] = attachment.save(self._folder)
+        return self._kept[attachment]
+
+
 def tell_causes(folder: Path, recorder: Recorder, proofs: Proofs) -> int:
     """Add to every result of a failing path what is known about it; returns how many were changed."""
     told = 0
     groups = _groups(recorder)
+    shelf = _Shelf(folder)
     for file, result in allure_results.every(folder):
         path_id = allure_results.path_of(result)
         found = recorder.result(path_id) if path_id else None
         if found is not None and found.verdict.outcome in _BAD:
-            _tell(folder, result, found, recorder, proofs, drawn=told < DRAWN)
+            _tell(result, found, recorder, proofs, shelf if told < DETAILED else None)
         elif members := next((m for nodeid, m in groups if allure_results.is_of(result, nodeid)), None):
             _tell_group(result, members, recorder, proofs)
         else:
@@ -93,24 +107,26 @@ def tell_crashes(folder: Path, crashed: Iterable[tuple[str, str]]) -> int:
     return written
 
 
-def _tell(
-    folder: Path, result: dict[str, Any], found: PathResult, recorder: Recorder, proofs: Proofs, *, drawn: bool
-) -> None:
+def _tell(result: dict[str, Any], found: PathResult, recorder: Recorder, proofs: Proofs, shelf: _Shelf | None) -> None:
+    """Without a shelf nothing is attached."""
     causes = recorder.causes(found.id)
     _name(result, failure(found, causes), found.id, [c.code for c in causes] or [found.root_cause or ""], proofs)
-    attached = []
-    if drawn and recorder.topology is not None:
+    steps = [diagnosis(cause, proofs) for cause in causes]
+    attached = list(_attachments(found, recorder, proofs)) if shelf is not None else []
+    if shelf is not None and attached:
+        evidence = allure_results.step("What was seen on its way")
+        evidence["attachments"] = [shelf.keep(attachment) for attachment in attached]
+        steps.append(evidence)
+    _append(result, steps)
+
+
+def _attachments(found: PathResult, recorder: Recorder, proofs: Proofs) -> Iterator[Attachment]:
+    if recorder.topology is not None:
         from pytest_submariner.report.topology_svg import render_topology
 
         picture = render_topology(recorder.topology, recorder.results, recorder.findings, found.id)
-        attached.append(Attachment("Where the path is lost", picture, "image/svg+xml", "svg"))
-    attached += proofs.attachments(found.id)
-    steps = [diagnosis(cause, proofs) for cause in causes]
-    if attached:
-        evidence = allure_results.step("What was seen on its way")
-        evidence["attachments"] = [attachment.save(folder) for attachment in attached]
-        steps.append(evidence)
-    _append(result, steps)
+        yield Attachment("Where the path is lost", picture, "image/svg+xml", "svg")
+    yield from proofs.attachments(found.id)
 
 
 def _tell_group(result: dict[str, Any], members: list[PathResult], recorder: Recorder, proofs: Proofs) -> None:
