@@ -114,6 +114,7 @@ for ip in $kept; do bridge fdb append {ZERO_MAC} dev {_VX} dst $ip self permanen
                 _VX,
                 f"""ip link del {_VX}
 ip link add {_VX} type vxlan id 100 dstport 4800 remote $GIP nolearning
+ip link set {_VX} mtu 1450
 ip addr add $WV/8 dev {_VX}""",
             ),
         ),
