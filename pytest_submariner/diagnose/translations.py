@@ -94,6 +94,8 @@ def translations(seen: Observation, flow: Flow) -> Iterator[Translation]:
             continue
         source = translated(passage.sight, passage.packet, passage.passed).source
         is_host = in_any(passage.packet.source, (vtep_network(c.VX_SUBMARINER_OCTET),))
+        if not is_host and not in_any(passage.packet.source, seen.topology.cluster(flow.source.cluster).pod_cidrs):
+            return  # neither a pod nor a host by its overlay: it left its node by a wrong way, and is no packet of Submariner's
         kind = _of_host(seen, passage, by, source) if is_host else _of_pod(passage, by, source)
         if kind is not None:
             yield Translation(kind, flow, passage, by, source)
