@@ -1,20 +1,20 @@
-"""How fast it is: boot, the twelve counterparts of subctl, the default matrix, removal, growth. Run as `python -m benchmarks.run`.
+"""How fast it is: boot, the twelve counterparts of subctl, the default matrix, removal. Run as `python -m benchmarks.run`.
 
 Prints a table, writes it to reports/benchmarks.md and, with --commit, to benchmarks/results/speed.md. Stock subctl is measured when it
-is in PATH (or --subctl names it). About five minutes; --quick leaves out the big labs and repeats less.
+is in PATH (or --subctl names it). About four minutes; --quick leaves out the big labs and repeats less. How a mesh grows is for
+`benchmarks.growth`.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import time
 from pathlib import Path
 
 from benchmarks import running
-from benchmarks.speed_page import Row, Size, page
+from benchmarks.speed_page import Row, page
 
 REPORT = running.ROOT / "reports" / "benchmarks.md"
 RESULT = Path(__file__).with_name("results") / "speed.md"
@@ -29,27 +29,21 @@ def main() -> int:
     parser.add_argument("--subctl", default=shutil.which("subctl"), help="stock binary (default: the one in PATH)")
     parser.add_argument("--repeat", type=int, default=5, help="runs of each (default: %(default)s)")
     parser.add_argument("--healthy", type=int, default=30, help="healthy runs in a row (default: %(default)s)")
-    parser.add_argument(
-        "--sizes", default="10,20,50", help="nodes per cluster of the growth run (default: %(default)s)"
-    )
-    parser.add_argument("--quick", action="store_true", help="two runs of each, five healthy ones, no growth")
+    parser.add_argument("--quick", action="store_true", help="two runs of each, five healthy ones, no big labs")
     parser.add_argument("--commit", action="store_true", help="write benchmarks/results/speed.md as well")
     given = parser.parse_args()
     if given.quick:
-        given.repeat, given.healthy, given.sizes = 2, 5, ""
-    sizes = [int(word) for word in given.sizes.split(",") if word]
-    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+        given.repeat, given.healthy = 2, 5
+    load = running.load_of_others()
     rows = small(given.repeat, given.subctl)
     healthy = in_a_row(given.healthy)
-    growth = [grow(size) for size in sizes]
-    goals = {10: 2.0, 50: 5.0}
-    rows += [Row(f"boot, 2 × {s.nodes} nodes", [s.boot_s], goal_s=goals[s.nodes]) for s in growth if s.nodes in goals]
-    text = "\n".join(page(rows, growth, healthy, load)) + "\n"
+    rows += [] if given.quick else boots(min(3, given.repeat))
+    text = "\n".join(page(rows, healthy, load)) + "\n"
     sys.stdout.write(text)
     for path in (REPORT, *([RESULT] if given.commit else [])):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    return 1 if healthy[2] or any(size.wrong for size in growth) else 0
+    return 1 if healthy[2] else 0
 
 
 def small(repeat: int, subctl: str | None) -> list[Row]:
@@ -97,22 +91,17 @@ def in_a_row(count: int) -> tuple[int, int, int]:
     return count, verdicts, wrong
 
 
-def grow(nodes: int) -> Size:
-    """A lab of that size, and the mesh in it: every ordered pair of nodes by every protocol."""
-    say(f"2 × {nodes} nodes")
-    with running.lab("--workers", str(nodes - 1)) as boot:
-        run = running.suites("suites/mesh", "--submariner-mesh")
-    return Size(
-        nodes,
-        boot.seconds,
-        boot.resident_mib,
-        run.seconds,
-        run.probing_s,
-        run.peak_mib,
-        run.requests,
-        len(run.verdicts),
-        len(run.wrong),
-    )
+def boots(repeat: int) -> list[Row]:
+    """Larger labs, each booted so often."""
+    rows = []
+    for nodes, goal in ((10, 2.0), (50, 5.0)):
+        say(f"2 × {nodes} nodes")
+        seconds = []
+        for _ in range(repeat):
+            with running.lab("--workers", str(nodes - 1)) as boot:
+                seconds.append(boot.seconds)
+        rows.append(Row(f"the same, 2 × {nodes} nodes", seconds, goal_s=goal))
+    return rows
 
 
 def say(line: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +25,18 @@ ROOT = Path(__file__).parents[1]
 PLUGINS = ("-p", "pytest_submariner.plugin", "-p", "allure_pytest.plugin", "-p", "benchmarks.counting")
 """What `pip install pytest-submariner` brings, and the counter. Other plugins of a developer's environment cost time of their own."""
 LAB = f"speed-{os.getpid()}"
+SAMPLE_S = 3.0
+ENDING_S = 1.5
+"""Probe pods end within a second of their removal; only then is their CPU time known."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of pytest. `verdicts`: path id -> verdict; `peak_mib`: of pytest and all processes of the lab together."""
+    """One run of pytest. `verdicts`: path id -> verdict; `cpu_s`, `peak_mib`: of pytest and all processes of the lab together."""
 
     seconds: float
     probing_s: float
+    cpu_s: float
     requests: int
     peak_mib: float
     verdicts: Mapping[str, str]
@@ -46,17 +53,38 @@ def suites(*options: str, lab: str = LAB) -> Run:
         results, requests = Path(folder) / "results.json", Path(folder) / "requests"
         argv = [sys.executable, "-m", "pytest", "suites", "-q", "-p", "no:cacheprovider", *PLUGINS, *options]
         argv += [f"--submariner-lab={lab}", f"--submariner-results={results}"]
-        environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "BENCHMARK_REQUESTS": str(requests)}
+        environment = {**_environment(), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "BENCHMARK_REQUESTS": str(requests)}
         with _memory(lab) as memory:
+            before = _cpu_of_children() + _cpu_of(lab)
             started = time.monotonic()
             done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
             seconds = time.monotonic() - started
+            time.sleep(ENDING_S)
+            cpu = _cpu_of_children() + _cpu_of(lab) - before
         if not results.exists():
             raise SystemExit(f"{' '.join(argv)} gave no results:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         data: dict[str, Any] = json.loads(results.read_text())
         verdicts = {result["id"]: result["verdict"] for result in data["paths"]}
         probing = float(data["timings"].get("probe_s", 0.0))
-        return Run(seconds, probing, int(requests.read_text()), memory.peak_mib, verdicts)
+        return Run(seconds, probing, cpu, int(requests.read_text()), memory.peak_mib, verdicts)
+
+
+def load_of_others() -> float:
+    """Runnable processes per core in the last minute."""
+    return os.getloadavg()[0] / (os.cpu_count() or 1)
+
+
+@cache
+def _bytecode() -> str:
+    folder = tempfile.mkdtemp(prefix="submariner-bytecode-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _environment() -> dict[str, str]:
+    """Compiled modules are kept, as pip leaves them: compiling them is no part of a run, whatever this machine's settings are."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**environment, "PYTHONPYCACHEPREFIX": _bytecode()}
 
 
 def subctl(binary: str, kubeconfig: str) -> float:
@@ -73,7 +101,11 @@ def subctl(binary: str, kubeconfig: str) -> float:
 def command(*argv: str) -> str:
     """`submariner-lab` in a process of its own; what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest_submariner.lab.cli", *argv], stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-m", "pytest_submariner.lab.cli", *argv],
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     return done.stdout
 
@@ -116,12 +148,12 @@ class _Peak:
 
 @contextmanager
 def _memory(name: str) -> Iterator[_Peak]:
-    """The largest sum seen in samples, one per second: the lab's processes share most of their pages, hence PSS."""
+    """The largest sum seen in samples, as many as cost little: the lab's processes share most of their pages, hence PSS."""
     peak, over, namespace = _Peak(), threading.Event(), _namespace(name)
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
     def watch() -> None:
-        while not over.wait(1.0):
+        while not over.wait(SAMPLE_S):
             peak.peak_mib = max(peak.peak_mib, _resident(namespace))
 
     watcher = threading.Thread(target=watch)
@@ -135,6 +167,24 @@ def _memory(name: str) -> Iterator[_Peak]:
             before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         )  # of any child so far: an upper bound
         peak.peak_mib = max(peak.peak_mib, _resident(namespace)) + largest / 1024
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _cpu_of(name: str) -> float:
+    """Seconds of all processes of a lab, those that have ended included (proc(5), stat: utime, stime, cutime, cstime)."""
+    namespace, total = _namespace(name), 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "ns" / "pid").stat().st_ino == namespace:
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
+                total += sum(map(int, fields[11:15]))
+        except OSError:
+            continue
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 def _namespace(name: str) -> int:

@@ -6,8 +6,6 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-BAR = 40
-
 
 @dataclass(frozen=True)
 class Row:
@@ -49,35 +47,14 @@ class Row:
         ]
 
 
-@dataclass(frozen=True)
-class Size:
-    """A lab of two clusters with `nodes` each: its boot, and one run of the suites in it."""
-
-    nodes: int
-    boot_s: float
-    lab_mib: float
-    run_s: float
-    probing_s: float
-    peak_mib: float
-    requests: int
-    paths: int
-    wrong: int
-
-    @property
-    def requests_per_node(self) -> float:
-        return self.requests / (2 * self.nodes)
-
-
-def page(
-    rows: Sequence[Row], growth: Sequence[Size], healthy: tuple[int, int, int] | None, load: float
-) -> Iterator[str]:
+def page(rows: Sequence[Row], healthy: tuple[int, int, int] | None, load: float) -> Iterator[str]:
     """`healthy`: runs in a row, verdicts in them, wrong ones; `load`: runnable processes per core of others, before the start."""
     yield from (
         "# Speed",
         "",
         "Written by `python -m benchmarks.run`. Wall seconds, medians; every run of pytest is a cold start with the plugins that",
-        "pytest-submariner depends on, reports included. Stock is `subctl verify --only connectivity --connection-timeout 20",
-        "--connection-attempts 1` on the same lab.",
+        "pytest-submariner depends on and compiled modules kept, reports included. Stock is `subctl verify --only connectivity",
+        "--connection-timeout 20 --connection-attempts 1` on the same lab.",
         "",
         f"Load of the machine by others when it started: {load:.1f} runnable processes per core"
         + (
@@ -94,35 +71,3 @@ def page(
     if healthy is not None:
         runs, verdicts, wrong = healthy
         yield from ("", f"{runs} healthy runs in a row: {verdicts} verdicts, {wrong} wrong.")
-    if growth:
-        yield from (
-            "",
-            "## Growth",
-            "",
-            "Two clusters; the lab's memory is idle, the peak is lab, probe pods and pytest together.",
-            "",
-        )
-        yield "| nodes per cluster | boot | lab | run | probing | peak | API requests | per node | paths | wrong |"
-        yield "|---|---|---|---|---|---|---|---|---|---|"
-        for size in growth:
-            yield (
-                f"| {size.nodes} | {size.boot_s:.2f} s | {size.lab_mib:.0f} MiB | {size.run_s:.1f} s | {size.probing_s:.1f} s "
-                f"| {size.peak_mib:.0f} MiB | {size.requests} | {size.requests_per_node:.1f} | {size.paths} | {size.wrong} |"
-            )
-        yield from ("", "```text")
-        for title, unit, values in (
-            ("boot", "s", [size.boot_s for size in growth]),
-            ("probing", "s", [size.probing_s for size in growth]),
-            ("peak memory", "MiB", [size.peak_mib for size in growth]),
-            ("API requests", "", [float(size.requests) for size in growth]),
-        ):
-            yield from _bars(title, unit, [size.nodes for size in growth], values)
-        yield "```"
-
-
-def _bars(title: str, unit: str, sizes: Sequence[int], values: Sequence[float]) -> Iterator[str]:
-    """A bar per size, the longest BAR characters long."""
-    yield f"{title} {f'({unit})' if unit else ''}".rstrip()
-    largest = max(values) or 1.0
-    for size, value in zip(sizes, values, strict=True):
-        yield f"{size:>5} {'█' * max(1, round(BAR * value / largest))} {value:.1f}"
