@@ -119,9 +119,9 @@ class Capture:
             node.run(["ping", "-c", "1", "240.18.0.2"])
         sources = {p.source for p in capture if p.is_echo_request and p.direction == "out"}
 
-    `tool` is what captures (tcpdump or python3); afterwards `complete` says whether nothing can be missing: the limit was
-    not reached, and the kernel dropped nothing. CaptureFailed when it cannot start (no tool, no such device, no
-    permission), with the node's words.
+    `folder` is where it writes, `tool` what captures (tcpdump or python3); afterwards `complete` says whether nothing can
+    be missing: the limit was not reached, and the kernel dropped nothing. CaptureFailed when it cannot start (no tool,
+    no such device, no permission), with the node's words.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Capture:
         self._node = node
         self._limit = packets
         self._timeout = timeout
-        self._folder = f"/tmp/submariner-capture-{secrets.token_hex(8)}"
+        self.folder = f"/tmp/submariner-capture-{secrets.token_hex(8)}"
         given = [
             *([f"protocol={numbers[protocol]}"] if protocol else []),
             *([f"address={address}"] if address else []),
@@ -162,7 +162,7 @@ class Capture:
             *([f"port {port}"] if port else []),
         ]
         self._arguments = [
-            self._folder,
+            self.folder,
             str(seconds),
             str(packets),
             device,
@@ -217,7 +217,7 @@ class Capture:
         if not self._running:
             return self.packets
         self._running = False
-        result = self._node.script(_STOP, self._folder, str(DELIVERY_S), timeout=self._timeout, repeatable=False)
+        result = self._node.script(_STOP, self.folder, str(DELIVERY_S), timeout=self._timeout, repeatable=False)
         if result.exit_status:
             raise ProbeInconclusive(f"{self._node.node.name}: capture on {self.device}: {result.error_text.strip()}")
         try:

@@ -191,46 +191,49 @@ def test_the_tool_is_named(worker: NodeExec, request: pytest.FixtureRequest) -> 
     assert capture.complete
 
 
-def left_behind(node: NodeExec) -> str:
-    files = node.run(["sh", "-c", "ls -d /tmp/submariner-capture-* 2>/dev/null"]).text
-    script = (
-        'for p in /proc/[0-9]*; do tr "\\0" " " < $p/cmdline; echo; done 2>/dev/null | grep "[s]ubmariner-capture-"'
-    )
+def left_behind(node: NodeExec, capture: Capture) -> str:
+    """Files and processes of this capture; others may be under way on this machine."""
+    files = node.run(["sh", "-c", f"ls -d {capture.folder} 2>/dev/null"]).text
+    named = capture.folder.rpartition("/")[2].replace("submariner", "[s]ubmariner", 1)
+    script = f'for p in /proc/[0-9]*; do tr "\\0" " " < $p/cmdline; echo; done 2>/dev/null | grep "{named}"'
     return files + node.run(["sh", "-c", script]).text
 
 
-def wait_until_nothing_is_left(node: NodeExec) -> None:
+def wait_until_nothing_is_left(node: NodeExec, capture: Capture) -> None:
     """A moment is allowed: the watching shell looks once a second."""
     deadline = time.monotonic() + 4
-    while left := left_behind(node):
+    while left := left_behind(node, capture):
         assert time.monotonic() < deadline, left
         time.sleep(0.2)
 
 
 def test_nothing_is_left(worker: NodeExec) -> None:
+    capture = Capture(worker, "eth0")
+
     def fail_while_capturing() -> None:
-        with Capture(worker, "eth0"):
-            assert left_behind(worker)
+        with capture:
+            assert left_behind(worker, capture)
             raise ArithmeticError
 
     with pytest.raises(ArithmeticError):
         fail_while_capturing()
-    wait_until_nothing_is_left(worker)
+    wait_until_nothing_is_left(worker, capture)
 
 
 def test_a_forgotten_capture_removes_its_files(worker: NodeExec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_submariner.nodestate.capture.LINGER_S", 0)
     forgotten = Capture(worker, "eth0", protocol="icmp", seconds=1)
     forgotten.start()
-    wait_until_nothing_is_left(worker)
+    wait_until_nothing_is_left(worker, forgotten)
     with pytest.raises(ProbeInconclusive, match="gone"):
         forgotten.stop()
 
 
 def test_a_device_that_does_not_exist(worker: NodeExec) -> None:
+    capture = Capture(worker, "vx-nothing")
     with pytest.raises(CaptureFailed, match=r"no capture on vx-nothing: (?s:.*)No such device"):
-        Capture(worker, "vx-nothing").start()
-    wait_until_nothing_is_left(worker)
+        capture.start()
+    wait_until_nothing_is_left(worker, capture)
 
 
 def test_a_node_without_any_tool_says_so(
