@@ -17,6 +17,8 @@ TAIL: Final = 200
 MOST_LINES: Final = 20
 """Lines kept per container: the last ones."""
 MOST_CONTAINERS: Final = 16
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
+"""Which zerolog writes around levels and keys."""
 _LONGEST_LINE: Final = 400
 
 _AGENTS: Final = (
@@ -112,8 +114,14 @@ def trouble(text: str) -> tuple[str, ...]:
         if any(known.pattern.search(line) for known in KNOWN):
             key = re.sub(r"\d+", "0", line)
             found.pop(key, None)
-            found[key] = redact(line.strip())[:_LONGEST_LINE]
+            found[key] = _shortened(redact(line.strip()))
     return tuple(found.values())[-MOST_LINES:]
+
+
+def _shortened(line: str) -> str:
+    """Agents print whole objects before the error that matters, which is at the end."""
+    half = _LONGEST_LINE // 2
+    return line if len(line) <= _LONGEST_LINE else f"{line[:half]} … {line[-half:]}"
 
 
 def _containers(pods: Iterable[Object], nodes: Collection[str]) -> Sequence[tuple[str, str, str]]:
@@ -140,6 +148,6 @@ def _of(pod: Object) -> Iterator[tuple[str, str, str]]:
 
 def _text(kube: LogReader, namespace: str, pod: str, container: str) -> str:
     try:
-        return kube.logs(namespace, pod, container, tail=TAIL)
+        return _COLOURS.sub("", kube.logs(namespace, pod, container, tail=TAIL))
     except SubmarinerError:
         return ""

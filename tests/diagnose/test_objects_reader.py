@@ -53,7 +53,7 @@ class Api:
 
     def logs(self, namespace: str, pod: str, container: str | None = None, *, tail: int = 200) -> str:
         self.read.append((namespace, pod, container))
-        return f"I1122 all is well\nE1122 broker says: Unauthorized token={PLANTED}\n"
+        return f"I1122 all is well\n\x1b[90m12:00\x1b[0m \x1b[31mERR\x1b[0m broker says: Unauthorized token={PLANTED}\n"
 
 
 def pod(name: str, namespace: str, node: str = "n1") -> Object:
@@ -187,7 +187,7 @@ def test_logs_of_agents_and_of_the_nodes_asked_for() -> None:
     api = Api(cluster())
     found = read(api, ("n2",))
     assert sorted(pod for _, pod, _ in api.read) == ["submariner-gateway-x", "submariner-routeagent-y"]
-    assert found.logs["submariner-gateway-x/main"] == (f"E1122 broker says: Unauthorized token={REDACTED}",)
+    assert found.logs["submariner-gateway-x/main"] == (f"12:00 ERR broker says: Unauthorized token={REDACTED}",)
 
 
 def test_keys_can_be_compared_and_not_guessed() -> None:
@@ -288,6 +288,10 @@ def test_troubles_are_few_and_told_once() -> None:
     assert trouble(quiet) == ()
     same = "\n".join(f"E1122 10:00:{n:02} failed to renew lease after {n} s" for n in range(50))
     assert trouble(same) == ("E1122 10:00:49 failed to renew lease after 49 s",)
+    [long] = trouble(f"ERR installing cable {'x' * 5000} no such device")
+    assert len(long) < 500
+    assert long.startswith("ERR installing cable")
+    assert long.endswith("no such device")
     many = "\n".join(f"E1122 error of kind {chr(65 + n % 26)}{chr(65 + n // 26)}" for n in range(60))
     assert len(trouble(many)) == MOST_LINES
 
