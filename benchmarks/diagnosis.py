@@ -95,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--otherwise", action="store_true", help="Faults made by other means too")
     parser.add_argument("--pairs", action="store_true", help="Pairs of faults of different layers")
     parser.add_argument("--healthy", action="store_true", help="Healthy states that look like faults")
+    parser.add_argument(
+        "--stock", type=Path, metavar="BIN", help="Ask this subctl too, beside the faults (two minutes each)"
+    )
     parser.add_argument("--runs", type=int, default=0, metavar="N", help="N healthy runs")
     parser.add_argument(
         "--gateways", type=int, default=1, metavar="N", help="Gateway nodes per cluster (default: %(default)s)"
