@@ -245,7 +245,7 @@ def summarize(reporter: Any, config: pytest.Config) -> None:
     from pytest_submariner.report import terminal
     from pytest_submariner.report.github import commands
 
-    terminal.summary(reporter, ours.recorder, ours.written)
+    terminal.summary(reporter, ours.recorder, ours.written, again=ours.settings.again())
     for line in commands(ours.recorder, os.environ):
         reporter.write_line(line)
     if ours.recorder.is_empty:

@@ -20,6 +20,12 @@ from pytest_submariner.paths.selector import Selector
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
 
+_WORLD = (
+    "provider", "lab", "kubeconfig", "context", "exec", "ssh_config", "image", "clusters", "mesh", "sample", "nodes", "timeout",
+)  # fmt: skip
+"""Settings that say which paths of which clusters are asked, and how."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the user asked for. Field names are those of the options; `sources` says where a value that is not a default came from."""
@@ -97,6 +103,17 @@ class Settings:
         """(name, value, `default` or `from SOURCE`): the provider, then what somebody gave."""
         shown = ["provider", *(name for name in OPTIONS if name != "provider" and name in self.sources)]
         return [(name.replace("_", "-"), _show(getattr(self, name)), self._from(name)) for name in shown]
+
+    def again(self) -> str:
+        """The command line that asks the same world: `pytest --submariner-lab demo`."""
+        words = ["pytest"]
+        for name in _WORLD:
+            value = getattr(self, name)
+            if self.sources.get(name) == "option":
+                flag = OPTIONS[name].flag
+                for one in value if isinstance(value, tuple) else (value,):
+                    words += [flag] if one is True else [flag, shlex.quote(str(getattr(one, "text", one)))]
+        return " ".join(words)
 
     def _from(self, name: str) -> str:
         source = self.sources.get(name)

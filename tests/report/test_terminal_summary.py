@@ -10,11 +10,12 @@ import pytest
 from _pytest.config import get_config
 from _pytest.terminal import TerminalReporter
 
-from pytest_submariner.model.finding import Finding
+from pytest_submariner.model.finding import Evidence, EvidenceKind, Finding
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.verdict import Verdict
+from pytest_submariner.report.cause_lines import SHOWN_ROWS
 from pytest_submariner.report.recorder import Recorder
-from pytest_submariner.report.terminal import SHOWN_PER_CAUSE, lines, summary
+from pytest_submariner.report.terminal import lines, summary
 
 REPORTS = [("results", "reports/results.json"), ("junit", "reports/junit.xml")]
 
@@ -37,14 +38,53 @@ def show(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     return through_pytest
 
 
-def plain(recorder: Recorder, verbosity: int = 0) -> str:
-    return "\n".join("".join(span.text for span in line) for line in lines(recorder, REPORTS, verbosity=verbosity))
+def plain(recorder: Recorder, verbosity: int = 0, width: int = 80, again: str = "") -> str:
+    said = lines(recorder, REPORTS, verbosity=verbosity, width=width, again=again)
+    return "\n".join("".join(span.text for span in line) for line in said)
 
 
-@pytest.mark.parametrize("verbosity", [-1, 0, 1])
-def test_golden(recorder: Recorder, golden: Callable[[str, str], None], verbosity: int) -> None:
-    names = {-1: "summary-quiet.txt", 0: "summary.txt", 1: "summary-verbose.txt"}
-    golden(names[verbosity], plain(recorder, verbosity) + "\n")
+@pytest.fixture
+def healthy(recorder: Recorder) -> Recorder:
+    """The paths of `recorder` in a run where each is as expected."""
+    run = Recorder(provider="lab", started=recorder.started, planned=35, duration_s=9.5, topology=recorder.topology)
+    for result in recorder.results:
+        if result.verdict is not Verdict.SKIPPED:
+            by_design = result.verdict is Verdict.BY_DESIGN
+            run.add(result if by_design else replace(result, verdict=Verdict.OK, attempts=1))
+    return run
+
+
+@pytest.mark.parametrize("width", [80, 140])
+@pytest.mark.parametrize("verbosity", [-1, 0, 1], ids=["quiet", "normal", "verbose"])
+def test_golden(recorder: Recorder, golden: Callable[[str, str], None], verbosity: int, width: int) -> None:
+    name = {-1: "quiet", 0: "normal", 1: "verbose"}[verbosity]
+    golden(f"summary-{name}-{width}.txt", plain(recorder, verbosity, width, "pytest --submariner-lab demo") + "\n")
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_golden_of_a_healthy_run(healthy: Recorder, golden: Callable[[str, str], None], width: int) -> None:
+    golden(f"summary-healthy-{width}.txt", plain(healthy, 0, width, "pytest") + "\n")
+
+
+def test_only_ids_and_commands_are_wider_than_the_terminal(recorder: Recorder, snat_missing: Finding) -> None:
+    wordy = Evidence(EvidenceKind.STATE, "a sentence that goes on and on, " * 9)
+    recorder.add_finding(replace(snat_missing, node="c1-w2", evidence=(wordy,), remedy="do this, then that; " * 12))
+    recorder.note("something about this run that takes more words than fit into a line of eighty columns, by far")
+    wide = [line for line in plain(recorder, again="pytest").splitlines() if len(line) > 80]
+    assert [line for line in wide if "again:" not in line] == []
+
+
+def test_paths_between_two_ends_are_a_row_that_a_shell_expands(blocked: PathResult) -> None:
+    recorder = Recorder()
+    for protocol in ("tcp", "udp", "icmp"):
+        recorder.add(replace(blocked, id=f"pod.ngw.c1--pod.gw.c2--{protocol}"))
+    assert "X pod.ngw.c1--pod.gw.c2--{icmp,tcp,udp}  blocked" in plain(recorder)
+
+
+def test_the_command_asks_one_failing_path_again(recorder: Recorder, blocked: PathResult) -> None:
+    shown = plain(recorder, again="pytest --submariner-lab demo")
+    assert f"  again: pytest '{blocked.nodeid}' --submariner-lab demo" in shown
+    assert "again:" not in plain(recorder, -1, again="pytest")
 
 
 def test_no_line_of_the_matrices_is_wider_than_80_columns(recorder: Recorder) -> None:
@@ -105,7 +145,7 @@ def test_interrupted_run_says_how_much_is_missing(blocked: PathResult) -> None:
 
 def test_long_lists_are_cut_unless_verbose(blocked: PathResult) -> None:
     recorder = Recorder()
-    for ordinal in range(2, SHOWN_PER_CAUSE + 5):
+    for ordinal in range(2, SHOWN_ROWS + 5):
         recorder.add(replace(blocked, id=f"pod.ngw{ordinal}.c1--pod.gw.c2--tcp"))
     assert "… and 3 more; -v shows all" in plain(recorder)
     assert "more; -v" not in plain(recorder, 1)
