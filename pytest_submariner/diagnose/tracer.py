@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from pytest_submariner.dataplane.constants import (
     CABLE_PORT,
@@ -26,28 +25,17 @@ from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.representatives import representatives
 from pytest_submariner.diagnose.sightings import COUNTERS, Look, astray, sightings
 from pytest_submariner.diagnose.trace import Rung, Trace
-from pytest_submariner.errors import SubmarinerError
-from pytest_submariner.model.nodestate import LinkStats
+from pytest_submariner.diagnose.watch import Watch
 from pytest_submariner.model.path import Kind, PathCase
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.topology import Node, Role, Topology
 from pytest_submariner.model.verdict import Verdict
-from pytest_submariner.nodestate.capture import Capture
 from pytest_submariner.nodestate.selection import Selection
-from pytest_submariner.nodestate.state import read_state
 from pytest_submariner.transport.node import NodeExec
 
 AT_ONCE = 24
-AT_ONCE_S = 1.0
+QUICK_S = 1.0
 """An asking that ends sooner did not wait for anything: less than the second between two ARP requests (arp(7), retrans_time)."""
-PACKETS = 2500
-"""Per node."""
-SNAP = 224
-"""Bytes of each: cooked header, outer headers, VXLAN, inner headers, and a payload that tells packets apart."""
-SECONDS = 20
-"""After which a forgotten capture ends."""
-PATIENCE_S = 8.0
-"""With a node that does not answer: it is left out then."""
 CNI_TUNNELS = (4789, 8472)
 """UDP ports of VXLANs that CNIs have between nodes: IANA's (Calico), the kernel's old default (flannel, Cilium)."""
 OCTETS = (VX_SUBMARINER_OCTET, VXLAN_TUNNEL_OCTET)
@@ -76,13 +64,13 @@ class Tracer:
             return {}
         cable_ports = _cable_ports(sights)
         wanted = self._selection(chosen, sights, cable_ports)
-        watches = {_key(node): _Watch(self._node_exec, node, wanted, sights) for node in nodes}
+        watches = {_key(node): Watch(self._node_exec, node, wanted, underlay(sights.get(_key(node)))) for node in nodes}
         with ThreadPoolExecutor(min(AT_ONCE, len(nodes)), thread_name_prefix="trace") as pool:
             try:
-                list(pool.map(_Watch.start, watches.values()))
+                list(pool.map(Watch.start, watches.values()))
                 answers = self._asked(chosen)
             finally:
-                looks = dict(zip(watches, pool.map(_Watch.stop, watches.values()), strict=True))
+                looks = dict(zip(watches, pool.map(Watch.stop, watches.values()), strict=True))
         seen = {key: look for key, look in looks.items() if look is not None}
         refusals = {key: watch.refusal for key, watch in watches.items() if watch.refusal}
         known = conversations(
@@ -99,7 +87,7 @@ class Tracer:
         started = time.monotonic()
         answers = dict(self._ask([flow.case for flow in flows]))
         again = [f.case for f in flows if f.id in answers and answers[f.id].verdict not in _ANSWERED]
-        if again and time.monotonic() - started < AT_ONCE_S:
+        if again and time.monotonic() - started < QUICK_S:
             answers |= self._ask(again)
         return answers
 
@@ -162,66 +150,6 @@ class Tracer:
     def _nodes(self, rungs: Iterable[Rung]) -> list[Node]:
         named = {_key(node): node for cluster in self._topology.clusters for node in cluster.nodes}
         return [named[key] for key in dict.fromkeys((rung.cluster, rung.node) for rung in rungs)]
-
-
-@dataclass
-class _Watch:
-    """One node while it is watched: by a capture, else by counters."""
-
-    node_exec: Callable[[Node], NodeExec]
-    node: Node
-    wanted: Selection
-    sights: Sights
-    refusal: str = ""
-    _capture: Capture | None = None
-    _before: dict[str, LinkStats] | None = None
-
-    def start(self) -> None:
-        try:
-            there = self.node_exec(self.node)
-            capture = Capture(
-                there, selection=self.wanted, packets=PACKETS, seconds=SECONDS, snap=SNAP, timeout=PATIENCE_S
-            )
-            capture.start()
-            self._capture = capture
-        except SubmarinerError as error:
-            self._count(error)
-
-    def stop(self) -> Look | None:
-        """None when nothing could be seen."""
-        nic = underlay(self.sights.get(_key(self.node)))
-        try:
-            if self._capture is not None:
-                packets = self._capture.stop()
-                return Look(self._capture.tool, packets, self._capture.complete, nic)
-            if self._before is not None:
-                after = _link_stats(self.node_exec(self.node))
-                rises = {name: _rise(self._before[name], now) for name, now in after.items() if name in self._before}
-                return Look(COUNTERS, underlay=nic, rises=rises)
-        except SubmarinerError as error:
-            self.refusal = self.refusal or self._reason(error)
-        return None
-
-    def _count(self, error: SubmarinerError) -> None:
-        self.refusal = self._reason(error)
-        try:
-            self._before = _link_stats(self.node_exec(self.node))
-        except SubmarinerError:
-            self._before = None
-
-    def _reason(self, error: SubmarinerError) -> str:
-        """In one line, without what the note says anyway."""
-        first = str(error).partition("\n")[0]
-        return first.removeprefix(f"{self.node.name}: ").removeprefix("no capture on any: ")
-
-
-def _link_stats(there: NodeExec) -> dict[str, LinkStats]:
-    links = read_state(there, ("links",)).links or ()
-    return {link.name: link.stats for link in links if link.stats is not None and link.name in TUNNEL_DEVICES}
-
-
-def _rise(before: LinkStats, after: LinkStats) -> LinkStats:
-    return LinkStats(after.rx_packets - before.rx_packets, after.tx_packets - before.tx_packets)
 
 
 def _sources(sight: NodeSight | None) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from captures import Road, arp, flow_of, request
 from observations import changed, failing, healthy
 
-from pytest_submariner.diagnose import tracer
+from pytest_submariner.diagnose import tracer, watch
 from pytest_submariner.diagnose.ladder import ladder
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.trace import Trace, Way
@@ -83,8 +83,8 @@ class Nodes:
             rising = nodes.stats[node.name].pop(0)
             return NodeState(node.name, links=tuple(replace(link, stats=rising) for link in links))
 
-        monkeypatch.setattr(tracer, "Capture", FakeCapture)
-        monkeypatch.setattr(tracer, "read_state", read_state)
+        monkeypatch.setattr(watch, "Capture", FakeCapture)
+        monkeypatch.setattr(watch, "read_state", read_state)
 
 
 def traced(
@@ -187,7 +187,7 @@ def test_what_answers_is_not_asked_again(monkeypatch: pytest.MonkeyPatch, road: 
 
 
 def test_waiting_once_is_enough(monkeypatch: pytest.MonkeyPatch, road: Road) -> None:
-    monkeypatch.setattr(tracer, "AT_ONCE_S", 0.0)
+    monkeypatch.setattr(tracer, "QUICK_S", 0.0)
     nodes = watched(road)
     nodes.install(monkeypatch)
     _, asked = traced(nodes)
