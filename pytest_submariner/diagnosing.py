@@ -10,6 +10,7 @@ from pytest_submariner.errors import SubmarinerError
 from pytest_submariner.model.path import PathCase
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.verdict import Outcome
+from pytest_submariner.report.text import count
 from pytest_submariner.xdist import is_controller
 
 if TYPE_CHECKING:
@@ -62,11 +63,13 @@ class Diagnosing:
         from pytest_submariner.diagnose.diagnosis import Diagnosis
 
         self._runs += 1
-        self._seen.update(r.id for r in self._asked.values() if r.verdict.outcome is Outcome.FAILED)
+        failed = {r.id for r in self._asked.values() if r.verdict.outcome is Outcome.FAILED}
+        self._seen.update(failed)
         session = self._session
         try:
             diagnosis = Diagnosis(session.topology, session.kube, session.node_exec, self._ask)
-            self.last = diagnosis.explain(self._asked.values())
+            with session.progress.during(_looking(len(failed))):
+                self.last = diagnosis.explain(self._asked.values())
         except SubmarinerError as error:
             session.recorder.note(f"causes could not be looked for: {error}")
             return
@@ -88,3 +91,11 @@ class Diagnosing:
         if isinstance(prober, Prober):
             return prober.measure(cases, attempts=1, timeout_s=TRACE_TIMEOUT_S)
         return prober.measure(cases)
+
+
+def _looking(failed: int) -> str:
+    return (
+        f"looking for the causes of {count(failed, 'failing path')}"
+        if failed
+        else "looking whether all is as it should be"
+    )

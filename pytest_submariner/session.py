@@ -19,6 +19,7 @@ from pytest_submariner.model.path import PathCase
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.topology import Cluster, Node, Topology
 from pytest_submariner.paths.selector import restrict
+from pytest_submariner.progress import Progress
 from pytest_submariner.providers import open_provider
 from pytest_submariner.providers.base import World
 from pytest_submariner.report.recorder import NOT_MEASURED, Recorder
@@ -69,6 +70,7 @@ class Session:
         self.crashed: list[tuple[str, str]] = []
         """(nodeid, message) of items whose pytest-xdist worker died."""
         self.ending = Ending()
+        self.progress = Progress(config)
         self.described = False
         """Whether the header line with the settings was printed."""
         self._failure: SubmarinerError | None = None
@@ -216,6 +218,9 @@ class Session:
 
     def _find(self) -> World:
         topology = self.config.hook.pytest_submariner_topology(config=self.config)
+        if topology is None and self.settings.owns_lab:
+            with self.progress.during("booting a lab"):
+                return open_provider(self.settings, self.run).find()
         return World(topology) if topology is not None else open_provider(self.settings, self.run).find()
 
     def _release(self) -> None:
@@ -247,7 +252,8 @@ class Session:
     def _ask(self, cases: Sequence[PathCase], *, fresh: bool = False) -> None:
         """Measure. What is asked afresh belongs to a test that changes something on purpose: there is nothing to explain."""
         started = time.monotonic()
-        results = self.prober.measure(cases)
+        with self.progress.during(_asking(cases)):
+            results = self.prober.measure(cases)
         for note in getattr(self.prober, "notes", ()):  # a plugin's prober need not have any
             self.recorder.note(note)
         self.recorder.add_timing("probe_s", time.monotonic() - started)
@@ -259,3 +265,12 @@ class Session:
 
 def _within(case: PathCase, positions: Collection[str]) -> bool:
     return case.source.cluster in positions and case.target.cluster in positions
+
+
+def _asking(cases: Sequence[PathCase]) -> str:
+    """`asking 280 paths inside and between c1, c2`."""
+    positions = sorted({end.cluster for case in cases for end in (case.source, case.target)})
+    if len(cases) == 1:
+        return f"asking {cases[0].id}"
+    where = "between" if all(case.is_cross_cluster for case in cases) else "inside and between"
+    return f"asking {count(len(cases), 'path')} {where if len(positions) > 1 else 'inside'} {', '.join(positions)}"
