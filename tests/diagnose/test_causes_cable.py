@@ -251,6 +251,16 @@ def test_nat_discovery_without_an_answer() -> None:
     assert found(logged(healthy(), "c1", "submariner-gateway-c1-gw/submariner-gateway", gone)) == []
 
 
+def test_nat_discovery_that_neither_side_completes_is_one_fault() -> None:
+    seen = healthy(clusters=3, workers=1)
+    for here, there in (("c1", "c2"), ("c2", "c1"), ("c2", "c3"), ("c3", "c2")):
+        own = next(e for e in seen.objects[there]["endpoints"] if e["spec"]["cluster_id"] == there)["spec"]
+        line = f'NAT discovery for endpoint "{own["cable_name"]}" has timed out'
+        known = seen.objects[here].logs.get("submariner-gateway-x/submariner-gateway", ())
+        seen = logged(seen, here, "submariner-gateway-x/submariner-gateway", *known, line)
+    assert found(seen) == [("CABLE_NATT_PORT_BLOCKED", "c2", "c2-gw")]
+
+
 def test_nat_discovery_is_dropped_by_a_rule() -> None:
     seen = with_rule(healthy(), "c2-gw", "INPUT", "-p udp -m udp --dport 4490 -j DROP")
     assert found(seen) == [("CABLE_NATT_PORT_BLOCKED", "c2", "c2-gw")]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
@@ -11,7 +12,7 @@ from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cables import CableEnd, cable_ends, natt_port_of, port_of
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
 from pytest_submariner.diagnose.causes import cable_vxlan
-from pytest_submariner.diagnose.delivery import Delivery, delivery, refused
+from pytest_submariner.diagnose.delivery import Delivery, Refusal, delivery, refused
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.model.topology import Node
 
@@ -36,7 +37,7 @@ _TIMED_OUT = re.compile(r"NAT discovery for (?:remote )?endpoint \"?(?P<cable>[\
 def tunnel_port_blocked(seen: Observation) -> Iterator[Suspicion]:
     left = [both for both in _both_ways(seen) if any(way.fails for way in both) and not any(way.works for way in both)]
     while left:
-        at = _common(seen, left)
+        at = _common(seen, [both[0].end.positions for both in left])
         mine = [both for both in left if at in both[0].end.positions]
         left = [both for both in left if at not in both[0].end.positions]
         refusals = [refusal for both in mine for way in both for refusal in way.refusals]
@@ -103,9 +104,9 @@ def _both_ways(seen: Observation) -> Iterator[tuple[Delivery, Delivery]]:
             yield delivery(seen, end), delivery(seen, ends[there, here])
 
 
-def _common(seen: Observation, dead: list[tuple[Delivery, Delivery]]) -> str:
-    """The cluster most of the dead cables have in common; the first of several."""
-    count = {c.position: sum(c.position in both[0].end.positions for both in dead) for c in seen.clusters}
+def _common(seen: Observation, dead: Sequence[tuple[str, str]]) -> str:
+    """The cluster most pairs have in common; the first of several."""
+    count = {cluster.position: sum(cluster.position in pair for pair in dead) for cluster in seen.clusters}
     return max(count, key=lambda position: count[position])
 
 
@@ -137,27 +138,41 @@ def _lost(way: Delivery) -> Iterator[str]:
     ),
 )
 def natt_port_blocked(seen: Observation) -> Iterator[Suspicion]:
-    for end in cable_ends(seen):
-        logged = [
-            line for line in end.here.logged("submariner-gateway", _TIMED_OUT.search) if end.peer.cable_name in line
-        ]
-        refusals = list(refused(end, natt_port_of(end.own), natt_port_of(end.peer))) if _discovers(end) else []
-        if not logged and not refusals:
-            continue
-        fallback = end.peer.public_ip if end.peer.nat_enabled else end.peer.private_ip
-        state = [*map(str, refusals), *logged[-1:]]
-        state.append(
-            f"without an answer {end.here.position} goes by the setting of the join, {fallback or 'no address'}; it uses {end.using_ip}"
-        )
+    left = [found for found in map(_undiscovered, cable_ends(seen)) if found is not None]
+    while left:
+        at = _common(seen, [found.end.positions for found in left])
+        mine = [found for found in left if at in found.end.positions]
+        left = [found for found in left if at not in found.end.positions]
+        refusals = [refusal for found in mine for refusal in found.refusals]
+        own = next((f.end.own if f.end.here.position == at else f.end.peer for f in mine), mine[0].end.own)
         yield Suspicion(
-            refusals[0].node if refusals else end.node,
-            refusals[0].step.place
-            if refusals
-            else f"UDP port {natt_port_of(end.peer)} of {end.there.position}'s gateway",
-            tuple(state),
+            refusals[0].node if refusals else seen.anchor(at),
+            refusals[0].step.place if refusals else f"UDP port {natt_port_of(own)} of {at}'s gateway",
+            tuple(dict.fromkeys((*map(str, refusals), *(line for found in mine for line in found.state)))),
             scope.nothing(),
             latent=True,
         )
+
+
+@dataclass(frozen=True)
+class _Undiscovered:
+    """A side whose questions were not answered, or will not be."""
+
+    end: CableEnd
+    refusals: tuple[Refusal, ...]
+    state: tuple[str, ...]
+
+
+def _undiscovered(end: CableEnd) -> _Undiscovered | None:
+    logged = [line for line in end.here.logged("submariner-gateway", _TIMED_OUT.search) if end.peer.cable_name in line]
+    refusals = tuple(refused(end, natt_port_of(end.own), natt_port_of(end.peer))) if _discovers(end) else ()
+    if not logged and not refusals:
+        return None
+    fallback = (end.peer.public_ip if end.peer.nat_enabled else end.peer.private_ip) or "no address"
+    goes_by = (
+        f"without an answer {end.here.position} goes by the setting of the join, {fallback}; it uses {end.using_ip}"
+    )
+    return _Undiscovered(end, refusals, (*logged[-1:], goes_by))
 
 
 def _discovers(end: CableEnd) -> bool:
