@@ -4,7 +4,7 @@ Asked of the node's rules and tables for addresses that paths use, and one more 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -23,25 +23,13 @@ from pytest_submariner.model.topology import Node, Role
 if TYPE_CHECKING:
     from pytest_submariner.diagnose.observation import Observation
 
+Packets = Set[tuple[str, str]]
+"""(source, destination); the source is "" where the sending node chooses it."""
 DAEMONS = frozenset(
-    {
-        "bird",
-        "bgp",
-        "zebra",
-        "gated",
-        "ospf",
-        "isis",
-        "rip",
-        "eigrp",
-        "babel",
-        "xorp",
-        "ra",
-        "mrt",
-        "openr",
-        "keepalived",
-    }
+    "8 gated 9 ra 10 mrt 11 zebra 12 bird 14 xorp 18 keepalived 42 babel 80 99 openr 186 bgp 187 isis 188 ospf 189 rip 192 eigrp".split()
 )
-"""Protocols that routing daemons write on their routes (/etc/iproute2/rt_protos)."""
+"""Protocols that routing daemons write on their routes, by name and, where iproute2 lacks the name, by number
+(linux:include/uapi/linux/rtnetlink.h; 80 is Calico's Felix)."""
 
 
 class Detour(StrEnum):
@@ -104,13 +92,14 @@ def ways_out(seen: Observation, *detours: Detour) -> Iterator[tuple[NodeSight, t
 
 def all_ways_out(seen: Observation) -> Iterator[WayOut]:
     """Every detour of every node; by a device in use only, since one that is down or missing took its routes along."""
+    sent = _sent(seen)
     for spoke in spokes(seen):
         if spoke.is_in_use:
-            yield from _of_spoke(seen, spoke)
+            yield from _of_spoke(seen, spoke, sent[spoke.node])
     for sight in seen.gateways():
         device = sight.link(VXLAN_TUNNEL)
         if has_overlay(sight.cluster) and device is not None and device.up:
-            yield from _of_gateway(seen, sight)
+            yield from _of_gateway(seen, sight, sent[sight.node])
 
 
 def toward(seen: Observation, networks: Iterable[str], *, nodes: Iterable[Node], words: str) -> Scope:
@@ -141,17 +130,17 @@ def _answered_in(seen: Observation, flow: Flow, networks: tuple[str, ...]) -> bo
     return any(subnet in networks for subnet in own)
 
 
-def _of_spoke(seen: Observation, spoke: Spoke) -> Iterator[WayOut]:
+def _of_spoke(seen: Observation, spoke: Spoke, packets: Packets) -> Iterator[WayOut]:
     view = view_of(seen, spoke.node.cluster)
     if view is None or spoke.sight.before.routes is None or spoke.sight.before.rules is None:
         return
     hops = spoke.vteps | {spoke.told_vtep}
     for remote in view.reachable_remotes:
         for subnet in ipv4_cidrs(remote.subnets):
-            yield from _of_subnet(seen, spoke.sight, subnet, VX_SUBMARINER, hops)
+            yield from _of_subnet(spoke.sight, packets, subnet, VX_SUBMARINER, hops)
 
 
-def _of_gateway(seen: Observation, sight: NodeSight) -> Iterator[WayOut]:
+def _of_gateway(seen: Observation, sight: NodeSight, packets: Packets) -> Iterator[WayOut]:
     """With the vxlan cable, for clusters the Gateway lists a connection to: before that there are no routes. The next hops are the
     cable's matter."""
     view = view_of(seen, sight.node.cluster)
@@ -160,13 +149,13 @@ def _of_gateway(seen: Observation, sight: NodeSight) -> Iterator[WayOut]:
     for connection in view.connections or ():
         if connection.status:
             for subnet in ipv4_cidrs(connection.endpoint.subnets):
-                yield from _of_subnet(seen, sight, subnet, VXLAN_TUNNEL, frozenset())
+                yield from _of_subnet(sight, packets, subnet, VXLAN_TUNNEL, frozenset())
 
 
-def _of_subnet(seen: Observation, sight: NodeSight, subnet: str, device: str, hops: frozenset[str]) -> Iterator[WayOut]:
+def _of_subnet(sight: NodeSight, packets: Packets, subnet: str, device: str, hops: frozenset[str]) -> Iterator[WayOut]:
     found: dict[tuple[Detour, Route | None], WayOut] = {}
     asks_sources = any(rule.source != "all" for rule in sight.before.rules or ())
-    for source, destination in _packets(seen, sight.node, subnet, asks_sources):
+    for source, destination in _into(subnet, packets, with_sources=asks_sources):
         decision = lookup(sight.before, destination, source)
         detour = _detour(sight, subnet, device, hops, destination, decision)
         if detour is None:
@@ -213,20 +202,27 @@ def _is_part(destination: str, subnet: str) -> bool:
     return inner is not None and outer is not None and inner.subnet_of(outer)
 
 
-def _packets(seen: Observation, node: Node, subnet: str, with_sources: bool) -> Iterator[tuple[str, str]]:
-    """(source, destination) of packets the node sends into the subnet: those of flows, and one to its first host. Without sources
-    each destination comes once: a mesh has thousands of pairs."""
-    found: dict[tuple[str, str], None] = {}
+def _sent(seen: Observation) -> Mapping[Node, Packets]:
+    """The packets each node sends to other clusters, by the flows: requests, and replies to pods; a gateway those of all its nodes."""
+    found: dict[Node, set[tuple[str, str]]] = {node: set() for cluster in seen.clusters for node in cluster.nodes}
     for flow in seen.flows:
-        if not flow.crosses:
-            continue
-        own = flow.source.cluster == node.cluster if node.role is Role.GATEWAY else flow.source == node
-        answers = flow.target.cluster == node.cluster if node.role is Role.GATEWAY else flow.target == node
-        if own and in_any(flow.target_ip, (subnet,)):
-            found[flow.source_ip if with_sources and flow.case.source.kind is Kind.POD else "", flow.target_ip] = None
-        if answers and flow.case.source.kind is Kind.POD and in_any(flow.source_ip, (subnet,)):
-            found[flow.target_ip if with_sources and not flow.to_service else "", flow.source_ip] = None
+        if flow.crosses:
+            is_pod = flow.case.source.kind is Kind.POD
+            found[flow.source].add((flow.source_ip if is_pod else "", flow.target_ip))
+            if is_pod:
+                found[flow.target].add(("" if flow.to_service else flow.target_ip, flow.source_ip))
+    for gateway in filter(None, (seen.gateway(cluster.position) for cluster in seen.clusters)):
+        nodes = seen.topology.cluster(gateway.cluster).nodes
+        found[gateway] = set().union(*(found[node] for node in nodes))
+    return found
+
+
+def _into(subnet: str, packets: Packets, *, with_sources: bool) -> list[tuple[str, str]]:
+    """The packets for a subnet, and one for its first host. Without sources each destination comes once: a mesh has thousands of
+    pairs."""
+    kept = {(source if with_sources else "", ip) for source, ip in packets if in_any(ip, (subnet,))}
+    found = sorted(kept)
     first = network(subnet)
     if first is not None:
-        found["", str(first.network_address + (1 if first.num_addresses > 1 else 0))] = None
-    yield from found
+        found.append(("", str(first.network_address + (1 if first.num_addresses > 1 else 0))))
+    return found
