@@ -60,6 +60,11 @@ def test_a_gateway_named_unlike_its_node() -> None:
     )
 
 
+def test_a_hostname_that_is_no_name_of_an_object() -> None:
+    seen = published(healthy(skip=("c1-gw",)), hostname="C1_GW")
+    assert suspicions(seen, endpoints.local_endpoint_stale) == []
+
+
 def test_an_address_on_a_second_nic_is_not_stale() -> None:
     seen = changed(healthy(), "c1-gw", addresses=lambda found: [*found, Address("eth1", "192.168.77.2", 24)])
     assert suspicions(published(seen, private_ip="192.168.77.2"), endpoints.local_endpoint_stale) == []
@@ -102,6 +107,11 @@ def test_globalnet_advertises_its_own_range() -> None:
 def test_overlapping_subnets(more: list[str]) -> None:
     seen = failing(published(healthy(), subnets=lambda subnets: [*subnets, *more]), CABLE)
     assert found(seen, endpoints.cidr_overlap) == [("K8S_CIDR_OVERLAP", "c1", "c1-gw")]
+
+
+def test_an_overlap_that_harms_nobody() -> None:
+    seen = failing(published(healthy(), subnets=lambda subnets: [*subnets, "10.9.128.0/17"]), "pod.ngw.c1--*.c2--*")
+    assert found(seen, endpoints.cidr_overlap) == []
 
 
 def test_clusters_that_describe_the_same_range() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from functools import reduce
 from ipaddress import IPv4Network
+from operator import or_
 
 from pytest_submariner.dataplane.addresses import ipv4_cidrs
 from pytest_submariner.dataplane.objects import Endpoint
@@ -45,18 +48,25 @@ class _Culprits:
     """Clusters at fault towards one or several others: one suspicion for each."""
 
     def __init__(self) -> None:
-        self._found: dict[str, tuple[Published, list[str], scope.Scope]] = {}
+        self._found: dict[str, tuple[Published, list[str], list[tuple[str, str]]]] = {}
 
-    def add(self, at: Published, state: Iterable[str], explains: scope.Scope) -> None:
-        known = self._found.get(at.position)
-        told = list(dict.fromkeys([*(known[1] if known else ()), *state]))
-        self._found[at.position] = (at, told, known[2] | explains if known else explains)
+    def add(self, at: Published, state: Iterable[str], *between: str) -> None:
+        """`between`: the positions of the two clusters nothing crosses between then."""
+        _, told, found = self._found.setdefault(at.position, (at, [], []))
+        told += [line for line in state if line not in told]
+        found.append((between[0], between[1]))
 
     def suspicions(self, seen: Observation, part: str) -> Iterator[Suspicion]:
         """`part`: of the Endpoint's spec."""
-        for at, state, explains in self._found.values():
+        for at, state, found in self._found.values():
             named = at.own.name if at.own is not None else f"of {at.position}"
-            yield Suspicion(seen.anchor(at.position), f"Endpoint {named} {part}", tuple(state), explains)
+            yield Suspicion(
+                seen.anchor(at.position),
+                f"Endpoint {named} {part}",
+                tuple(state),
+                reduce(or_, (scope.across(*between) for between in found)),
+                refuted_by=reduce(or_, (scope.crossing(*between) for between in found)),
+            )
 
 
 @cause(
@@ -95,7 +105,7 @@ def _not_of(seen: Observation, told: Published, endpoint: Endpoint, host: str, n
     """Why an Endpoint is not the active gateway's, as sentences."""
     sight = seen.sight(node)
     hosts = {host, sight.before.hostname if sight is not None else None}
-    if endpoint.hostname not in hosts:
+    if endpoint.hostname not in hosts and _as_name(endpoint.hostname) != host:
         yield f"Endpoint {endpoint.name} says hostname {endpoint.hostname}; the active Gateway is {host}"
     if sight is None or sight.before.addresses is None or endpoint.private_ip in sight.own_ips:
         return
@@ -110,6 +120,11 @@ def _not_of(seen: Observation, told: Published, endpoint: Endpoint, host: str, n
         (n.name for n in told.cluster.nodes if n.internal_ip == endpoint.private_ip), "no node of the cluster"
     )
     yield f"its private_ip {endpoint.private_ip} is not an address of {sight.name}, but of {holder}"
+
+
+def _as_name(hostname: str) -> str:
+    """What a Gateway is called whose host is called so (admiral:pkg/resource/util.go)."""
+    return re.sub(r"[^a-z0-9.-]", "-", hostname.lower()).strip("-.")
 
 
 @cause(
@@ -200,7 +215,7 @@ def cidr_overlap(seen: Observation) -> Iterator[Suspicion]:
             continue
         state = [f"{left} of {one.position} overlaps {right} of {other.position}" for left, right in common[:_SHOWN]]
         state += [f"{p.position} {line}" for p in (one, other) for line in p.logged("submariner-", _says_overlap)[:1]]
-        found.add(_intruder(one, other), state, scope.across(one.position, other.position))
+        found.add(_intruder(one, other), state, one.position, other.position)
     yield from found.suspicions(seen, "subnets")
 
 
@@ -289,7 +304,7 @@ def cable_driver_mismatch(seen: Observation) -> Iterator[Suspicion]:
     for one, other in pairs(seen):
         if one.own is not None and other.own is not None and one.own.backend != other.own.backend:
             state = [f"Endpoint {e.name} says backend {e.backend}" for e in (one.own, other.own)]
-            found.add(_odd_one(seen, one, other), state, scope.across(one.position, other.position))
+            found.add(_odd_one(seen, one, other), state, one.position, other.position)
     yield from found.suspicions(seen, "backend")
 
 
