@@ -42,9 +42,9 @@ def page(sizes: Sequence[Size], load: float) -> Iterator[str]:
     yield from (
         "# Growth",
         "",
-        "Written by `python -m benchmarks.growth`: two clusters, and `pytest suites/mesh --submariner-mesh` from a cold start: every ordered",
-        "pair of nodes inside and between the clusters by TCP, UDP and ICMP, probe pods included. CPU seconds are those of pytest, the",
-        "lab and all probe pods together; two cores need half as many wall seconds at least.",
+        "Written by `python -m benchmarks.growth`: two clusters, and `pytest suites/mesh --submariner-mesh` from a cold start: every",
+        "ordered pair of nodes inside and between the clusters by TCP, UDP and ICMP, probe pods included. CPU seconds are those of",
+        "pytest, the lab and all probe pods together; two cores need half as many wall seconds at least.",
         "",
         f"Load of the machine by others when it started: {load:.1f} runnable processes per core.",
         "",

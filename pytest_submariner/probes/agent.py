@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     Heard = Callable[[], None]
 
 VERSION = 1
+NAME = os.environ.get("SUBMARINER_PROBE_NAME", "")
 HEADER = struct.Struct("!4sI")
 MAGIC = b"SMP1"
 LARGEST = 4 << 20
@@ -66,6 +67,7 @@ LIMITS = {"tcp": LARGEST, "udp": 65507, "icmp": 65507, "mtu": 65507}  # the last
 SLOWEST = 65536  # bytes per second; data that trickles slower than this has stalled
 SETTLE_PAUSE_S = 0.2
 GATHER_S = 0.05
+PUMPS = 8
 ATTEMPT_PAUSE_S = 0.25
 OVERLAP_S = 0.4
 SLOWNESS, LONGEST = 10, 4
@@ -105,12 +107,14 @@ class Output:
         self._lock = threading.Lock()
         self._gathered: list[bytes] = []
 
-    def say(self, document: Fields, answer: bool = False) -> None:
+    def say(self, document: Fields, answer: bool = False) -> int:
+        """How many answers were said so far."""
         line = json.dumps(document, separators=(",", ":")).encode() + b"\n"
         with self._lock:
             self._digest.update(line)
             self.answers += answer
             self._gathered.append(line)
+            return self.answers
 
     def flush(self) -> None:
         with self._lock:
@@ -131,7 +135,7 @@ class Output:
 def report(peer: tuple[str, int], payload: bytes) -> bytes:
     """What the listener knows about a frame it received; as long as that frame when it fits."""
     facts = {
-        "name": os.environ.get("SUBMARINER_PROBE_NAME", ""),
+        "name": NAME,
         "seen": peer[0],
         "port": peer[1],
         "sha256": hashlib.sha256(payload).hexdigest(),
@@ -203,7 +207,7 @@ def serve_udp(listener: socket.socket) -> None:
 def listen(port: int) -> int:
     """Blocks until SIGTERM. It is waited for, not handled: between two system calls of a busy thread a handler would come too late.
     PID 1 of a pod has no default handlers, and the kernel drops what it does not handle."""
-    room = open_room(f"submariner-probe-{port}-{os.environ.get('SUBMARINER_PROBE_NAME', '')}")
+    room = open_room(f"submariner-probe-{port}-{NAME}")
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
@@ -286,32 +290,35 @@ def give_up(message: str) -> int:
 # The connector
 
 
-def read_exactly(connection: socket.socket, size: int, deadline: float, patience: float, heard: Heard) -> bytes:
-    """`heard` is called as data come. EOFError carries how much came before the end; StalledError likewise before silence, or before
-    the deadline."""
+def read_frame(connection: socket.socket, deadline: float, patience: float, heard: Heard) -> bytes:
+    """What follows the header of one frame; `heard` is called as data come.
+
+    ValueError when it is none of ours. EOFError carries how many bytes came before the end, those of the header left out when it was
+    whole; StalledError likewise before `patience` seconds of silence, or before the deadline.
+    """
     data = bytearray()
-    while len(data) < size:
+    missing, length = HEADER.size, -1
+    while missing > 0:
+        came = len(data) - (0 if length < 0 else HEADER.size)
         left = deadline - time.monotonic()
         if left <= 0:
-            raise StalledError(len(data))
-        connection.settimeout(min(left, patience))
+            raise StalledError(came)
+        if left < patience or not data:
+            connection.settimeout(min(left, patience))
         try:
-            chunk = connection.recv(min(65536, size - len(data)))
+            chunk = connection.recv(65536)
         except REPLY_TIMEOUT:
-            raise StalledError(len(data)) from None
+            raise StalledError(came) from None
         if not chunk:
-            raise EOFError(len(data))
+            raise EOFError(came)
         data += chunk
         heard()
-    return bytes(data)
-
-
-def read_frame(connection: socket.socket, deadline: float, patience: float, heard: Heard) -> bytes:
-    """ValueError when it is not one of our frames."""
-    magic, length = HEADER.unpack(read_exactly(connection, HEADER.size, deadline, patience, heard))
-    if magic != MAGIC or length > LARGEST:
-        raise ValueError("not a frame of this protocol")
-    return read_exactly(connection, length, deadline, patience, heard)
+        if length < 0 and len(data) >= HEADER.size:
+            magic, length = HEADER.unpack_from(data)
+            if magic != MAGIC or length > LARGEST:
+                raise ValueError("not a frame of this protocol")
+        missing = HEADER.size + max(0, length) - len(data)
+    return bytes(data[HEADER.size : HEADER.size + length])
 
 
 def send_frame(connection: socket.socket, payload: bytes, deadline: float, patience: float, heard: Heard) -> None:
@@ -563,15 +570,16 @@ class Pace:
     as long as the slowest of them, up to LONGEST time-outs: silence counts against what is usual here and now.
     """
 
-    def __init__(self, timeout: float, attempts: int, settle_until: float) -> None:
+    def __init__(self, timeout: float, attempts: int, settle_until: float, more: Callable[[], None]) -> None:
+        """`more` is called for every probe that hears nothing, once: it need not hold up the others."""
         self.attempts = attempts
+        self._more = more
         self.settle_until = settle_until
         self._timeout = timeout
         self._slowest_s = 0.0
         self._due: deque[tuple[float, Asking]] = deque()
         self._over = False
-        if attempts > 1:
-            threading.Thread(target=self._overlap, daemon=True).start()
+        threading.Thread(target=self._overlap, daemon=True).start()
 
     @property
     def timeout(self) -> float:
@@ -594,10 +602,15 @@ class Pace:
                 continue
             due, asking = self._due.popleft()
             time.sleep(max(0.0, due - time.monotonic()))
-            if asking.is_open():
-                if asking.is_silent():
+            if asking.is_told:
+                continue
+            if asking.is_silent():
+                if not asking.is_known:
+                    asking.is_known = True
+                    self._more()
+                if asking.is_open():
                     threading.Thread(target=asking.attempt, daemon=True).start()
-                self.watch(asking)
+            self.watch(asking)
 
 
 class Asking:
@@ -615,7 +628,7 @@ class Asking:
         self._start = self._latest = time.monotonic()
         self._answers: list[Fields | None] = []
         self._settling = 0
-        self._is_told = False
+        self.is_told = self.is_known = False
         self._lock = threading.Lock()
 
     def run(self) -> None:
@@ -628,7 +641,7 @@ class Asking:
 
     def is_open(self) -> bool:
         """Whether there is a next attempt."""
-        return not self._is_told and len(self._answers) < self._pace.attempts
+        return not self.is_told and len(self._answers) < self._pace.attempts
 
     def is_silent(self) -> bool:
         """Whether an attempt is under way, and nothing was heard for a while."""
@@ -644,9 +657,9 @@ class Asking:
         with self._lock:
             self._answers[number] = answer
             is_last = not self.is_open() and None not in self._answers
-            if self._is_told or not (is_last or answer["outcome"] in ("answered", "unable")):
+            if self.is_told or not (is_last or answer["outcome"] in ("answered", "unable")):
                 return
-            self._is_told = True
+            self.is_told = True
             if answer["outcome"] not in ("answered", "unable"):
                 answer, number = self._answers[-1] or answer, len(self._answers) - 1
             history = [one["outcome"] if one else "timeout" for one in self._answers[: number + 1]]
@@ -664,6 +677,8 @@ class Asking:
                 answer = ASK[self._probe["protocol"]](self._probe, self._pace.timeout, self._heard)
             except UnableError as error:
                 return {"outcome": "unable", "error": str(error)}
+            except Exception as error:  # whatever it is: who asked waits for an answer
+                return {"outcome": "unable", "error": f"{type(error).__name__}: {error}"}
             if answer["outcome"] == "answered":
                 self._pace.answered(answer["rtt_ms"])
             if answer["outcome"] != "refused" or time.monotonic() >= self._pace.settle_until:
@@ -719,7 +734,7 @@ def underlay_mtu() -> int | None:
 def hello() -> Fields:
     return {
         "version": VERSION,
-        "name": os.environ.get("SUBMARINER_PROBE_NAME", ""),
+        "name": NAME,
         "hostname": socket.gethostname(),
         "python": ".".join(str(part) for part in sys.version_info[:3]),
         "addresses": own_addresses(),
@@ -737,7 +752,8 @@ def connect() -> int:
 
 
 def converse(line: str, stream: Any) -> None:
-    """The conversation. A few threads walk the probes: more would only queue inside the probes' own time-outs.
+    """The conversation. A few threads walk the probes, which is quickest while answers come, and one more for each probe that waits in
+    vain, up to `cap`.
 
     ValueError when `line` is not a request. When nobody reads the stream any more, OSError: what was not asked is not asked then.
     """
@@ -754,14 +770,13 @@ def converse(line: str, stream: Any) -> None:
     output = Output(stream)
     output.say({"hello": hello()})
     output.flush()
-    pace = Pace(timeout, attempts, time.monotonic() + settle)
     waiting, lock = iter(probes), threading.Lock()
     starts = time.monotonic()
-    ended, is_over = threading.Semaphore(0), False
+    ended, is_over = threading.Event(), not probes
 
     def tell(answer: Fields) -> None:
-        output.say(answer, answer=True)
-        ended.release()
+        if output.say(answer, answer=True) == len(probes):
+            ended.set()  # not sooner: to wake the thread that waits costs as much as a probe
 
     def pump() -> None:
         nonlocal starts
@@ -776,12 +791,20 @@ def converse(line: str, stream: Any) -> None:
                 time.sleep(pause)
             Asking(probe, pace, tell).run()
 
-    for _ in range(min(cap, len(probes))):
-        threading.Thread(target=pump, daemon=True).start()
+    started = 0
+
+    def start_pump() -> None:
+        nonlocal started
+        if started < min(cap, len(probes)):
+            started += 1
+            threading.Thread(target=pump, daemon=True).start()
+
+    pace = Pace(timeout, attempts, time.monotonic() + settle, start_pump)
+    for _ in range(PUMPS):
+        start_pump()
     try:
-        for _ in probes:
-            while not ended.acquire(timeout=GATHER_S):
-                output.flush()
+        while not is_over and not ended.wait(GATHER_S):
+            output.flush()
     finally:
         is_over = True
         pace.close()
@@ -803,7 +826,7 @@ def main(argv: list[str]) -> int:
             sys.stderr.write(f"ask: {error}\n")
             return 2
         answers: list[Fields] = []
-        Asking(probe, Pace(5.0, 1, 0.0), answers.append).run()
+        Asking(probe, Pace(5.0, 1, 0.0, lambda: None), answers.append).run()
         answer = answers[0]
         sys.stdout.write(json.dumps(answer) + "\n")
         return 0 if answer["outcome"] == "answered" else 1

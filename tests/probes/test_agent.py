@@ -308,7 +308,9 @@ def test_a_size_above_the_limit_gets_one_clear_line(protocol: str, size: str, al
     assert done.returncode == 2
     assert done.stderr == f"ask: {size} bytes cannot be asked by {protocol}: allowed are 0 to {allowed}\n"
     answers: list[dict[str, Any]] = []
-    agent.Asking({"id": "x", "protocol": protocol, "size": int(size)}, agent.Pace(1.0, 2, 0.0), answers.append).run()
+    agent.Asking(
+        {"id": "x", "protocol": protocol, "size": int(size)}, agent.Pace(1.0, 2, 0.0, lambda: None), answers.append
+    ).run()
     (answer,) = answers
     assert (answer["outcome"], answer["attempts"]) == ("unable", 1)
 
@@ -463,3 +465,24 @@ def test_where_answers_are_slow_silence_has_to_last_longer() -> None:
     assert found["usual"].attempts == 1
     assert found["slow"].outcome is Outcome.ANSWERED
     assert found["slow"].duration_s > 3.0
+
+
+def test_silent_paths_do_not_hold_up_each_other() -> None:
+    with answering(60.0) as port:
+        probes = [Probe(str(i), Protocol.UDP, "127.0.0.1", port) for i in range(32)]
+        started = time.monotonic()
+        found = converse(Request(probes, timeout_s=1.0, attempts=1, settle_s=0.0, cap=32)).measurements
+    assert {m.outcome for m in found.values()} == {Outcome.TIMEOUT}
+    assert time.monotonic() - started < 4.0, "eight at a time would take as long"
+
+
+def test_a_probe_that_cannot_be_understood_is_answered_too(listener: int) -> None:
+    good = Request([Probe("good", Protocol.TCP, "127.0.0.1", listener)], settle_s=0.0)
+    line = json.loads(good.line)
+    line["probes"].append({"id": "odd", "protocol": "tcp", "size": 10})
+    sent = json.dumps(line).encode() + b"\n"
+    done = subprocess.run(
+        [*COMMAND, "connect"], env=ENVIRONMENT, input=sent, capture_output=True, timeout=20, check=True
+    )
+    answers = {a["id"]: a["outcome"] for a in map(json.loads, done.stdout.splitlines()[1:-1])}
+    assert answers == {"good": "answered", "odd": "unable"}
