@@ -25,9 +25,24 @@ if TYPE_CHECKING:
 
 Packets = Set[tuple[str, str]]
 """(source, destination); the source is "" where the sending node chooses it."""
-DAEMONS = frozenset(
-    "8 gated 9 ra 10 mrt 11 zebra 12 bird 14 xorp 18 keepalived 42 babel 80 99 openr 186 bgp 187 isis 188 ospf 189 rip 192 eigrp".split()
-)
+_NUMBERS = {
+    8: "gated",
+    9: "ra",
+    10: "mrt",
+    11: "zebra",
+    12: "bird",
+    14: "xorp",
+    18: "keepalived",
+    42: "babel",
+    80: "felix",
+    99: "openr",
+    186: "bgp",
+    187: "isis",
+    188: "ospf",
+    189: "rip",
+    192: "eigrp",
+}
+DAEMONS = frozenset(_NUMBERS.values()) | frozenset(map(str, _NUMBERS))
 """Protocols that routing daemons write on their routes, by name and, where iproute2 lacks the name, by number
 (linux:include/uapi/linux/rtnetlink.h; 80 is Calico's Felix)."""
 

@@ -12,7 +12,8 @@ from pytest_submariner.transport.node import NodeExec
 
 ROUTES = "ip -j -4 route show table all"
 RULES = "ip -j -4 rule show"
-NEIGHBOURS = "ip -j -4 neigh show"
+# Without `nud all` those that need no ARP are left out, also where somebody wrote them.
+NEIGHBOURS = "ip -j -4 neigh show nud all"
 _SELECTORS = ("not", "fwmark", "fwmask", "iif", "oif", "tos", "ipproto", "sport", "dport", "l3mdev", "uid_start")
 KINDS = frozenset({"unicast", "blackhole", "unreachable", "prohibit", "throw"})
 """Types of routes that are read; the others (local, broadcast, multicast) the kernel keeps for itself."""
@@ -52,10 +53,11 @@ def rules(section: Section) -> tuple[Rule, ...]:
 
 
 def neighbours(section: Section) -> tuple[Neighbour, ...]:
+    """Without the kernel's own for broadcast, multicast and loopback."""
     return tuple(
         Neighbour(entry["dev"], entry["dst"], entry.get("lladdr"), " ".join(entry.get("state") or ()))
         for entry in json_list(section, "ip")
-        if ":" not in entry["dst"]
+        if ":" not in entry["dst"] and not ("NOARP" in (entry.get("state") or ()) and _is_no_host(entry.get("lladdr")))
     )
 
 
@@ -69,6 +71,11 @@ def route_get(node: NodeExec, destination: str, *, source: str | None = None, de
     argv += ["iif", device] if device else []
     entry: dict[str, Any] = node.json(argv)[0]
     return Decision(destination, entry["dev"], entry.get("prefsrc"), entry.get("gateway"), entry.get("table"))
+
+
+def _is_no_host(mac: str | None) -> bool:
+    """Zero, or with the bit of groups."""
+    return mac is None or not mac.strip("0:") or bool(int(mac.split(":")[0], 16) & 1)
 
 
 def _route(entry: dict[str, Any], hop: dict[str, Any], device: str | None) -> Route:

@@ -145,6 +145,11 @@ FAULTS: dict[str, tuple[str, str, Change]] = {
         "c1-w1",
         neighbour("c1-w1", "240.18.1.1", "02:de:ad:be:ef:00", "PERMANENT"),
     ),
+    "neighbour without ARP": (
+        "OVERLAY_NEIGHBOUR_POISONED",
+        "c1-w1",
+        neighbour("c1-w1", "240.18.1.1", "02:de:ad:be:ef:00", "NOARP"),
+    ),
     "stale neighbour": (
         "OVERLAY_NEIGHBOUR_POISONED",
         "c1-w1",

@@ -99,6 +99,15 @@ def test_rules_that_ask_for_more_than_addresses_say_so() -> None:
     assert selectors == ["fwmark 0x200 fwmask 0xf00", "not fwmark 0xca6c", "iif lo"]
 
 
+def test_neighbours_that_need_no_arp() -> None:
+    """What somebody wrote is told, what the kernel keeps for broadcast, multicast and loopback is not."""
+    text = """[{"dst":"240.18.1.1","dev":"vx-submariner","lladdr":"0a:00:00:00:00:99","state":["NOARP"]},
+    {"dst":"0.0.0.0","dev":"lo","lladdr":"00:00:00:00:00:00","state":["NOARP"]},
+    {"dst":"10.0.0.255","dev":"eth0","lladdr":"ff:ff:ff:ff:ff:ff","state":["NOARP"]},
+    {"dst":"224.0.0.22","dev":"eth0","lladdr":"01:00:5e:00:00:16","state":["NOARP"]}]"""
+    assert routes.neighbours(Section(text)) == (Neighbour("vx-submariner", "240.18.1.1", "0a:00:00:00:00:99", "NOARP"),)
+
+
 def test_neighbours() -> None:
     text = """[{"dst":"240.18.0.11","dev":"vx-submariner","lladdr":"22:af:ad:08:12:dd","state":["REACHABLE"]},
         {"dst":"240.18.0.99","dev":"vx-submariner","state":["FAILED"]},{"dst":"fe80::1","dev":"eth0","state":["STALE"]}]"""
