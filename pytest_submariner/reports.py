@@ -94,7 +94,7 @@ def _junit(config: pytest.Config, ours: Session) -> Path | None:
 def _sysdump(_config: pytest.Config, ours: Session) -> Path | None:
     """When it was asked for, or paths failed; it needs a diagnosis, which has seen what it holds."""
     diagnosed, settings = ours.diagnosing.last, ours.settings
-    if diagnosed is None or not (settings.sysdump is not None or diagnosed.observation.failing):
+    if diagnosed is None or not (settings.sysdump is not None or ours.recorder.failures()):
         return None
     from pytest_submariner.diagnose import sysdump
 
