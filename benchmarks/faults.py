@@ -1,8 +1,9 @@
-"""Every fault in a lab, one at a time, with the suites: do the paths break which the table says, and no others?
+"""Every fault in a lab, one at a time: do the paths break which the table says, and no others?
 
-    python -m benchmarks.faults [--otherwise | --healthy] [--results benchmarks/results/faults.md] [ID …]
+    python -m benchmarks.faults [--otherwise | --healthy] [--sizes] [--results benchmarks/results/faults.md] [ID …]
 
-Boots a lab of two clusters, each a gateway and a worker, and removes it. Exit status 1 when a fault differs from its signature.
+Boots a lab of two clusters, each a gateway and a worker, and removes it. The suites' paths are asked by probe pods that stay from
+fault to fault. Exit status 1 when a fault differs from its signature, or the lab is not healthy before the first or after the last.
 `--otherwise` makes each fault by its other means; `--healthy` makes the look-alikes, which must break nothing."""
 
 from __future__ import annotations
@@ -12,92 +13,160 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_submariner.kube.client import KubeClient
 from pytest_submariner.lab.faults import FAULTS, LOOK_ALIKES, Fault, Injection, lookup
 from pytest_submariner.lab.faults.signatures import NOTHING
+from pytest_submariner.model.path import Kind, PathCase, Protocol
+from pytest_submariner.model.result import PathResult
+from pytest_submariner.model.verdict import Verdict
+from pytest_submariner.paths.cases import SUITES, cases
+from pytest_submariner.paths.sizes import size_tag
+from pytest_submariner.probes.prober import Prober
+from pytest_submariner.providers.contexts import Place
+from pytest_submariner.providers.kubeconfig import find_topology
 
 _LAB = (sys.executable, "-m", "pytest_submariner.lab.cli")
-_SUITES = ("suites/cross_cluster", "suites/intra_cluster")
+_CLUSTERS = ("c1", "c2")
 _SECONDS = 300
+_PASSED = (Verdict.OK, Verdict.BY_DESIGN)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of the prober: see `ProbeSettings`."""
+
+    timeout: float
+    image: str = "python"
+    keep: bool = False
+    rate: int | None = None
+    pods_per_node: int = 3
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.faults", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--results", type=Path, help="File for the table (default: print it only)")
-    parser.add_argument("-k", dest="paths", default="", help="Ask these paths only, as pytest's -k (default: all)")
+    parser.add_argument("--sizes", action="store_true", help="Ask for path MTU and bulk data too")
+    parser.add_argument("--timeout", type=float, default=3.0, help="Seconds of an attempt (default: %(default)s)")
     parser.add_argument("--gateways", type=int, default=1, help="Gateway nodes per cluster (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="Other nodes per cluster (default: %(default)s)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--otherwise", action="store_true", help="Make the faults by their other means")
     which.add_argument("--healthy", action="store_true", help="Make healthy look-alikes instead of faults")
     parser.add_argument("ids", nargs="*", metavar="ID", help="Faults (default: all that this lab can have)")
     arguments = parser.parse_args()
     known: Sequence[Injection] = LOOK_ALIKES if arguments.healthy else FAULTS
-    lacking = {"OTHER_WORKER"} | ({"OTHER_GATEWAY"} if arguments.gateways == 1 else set())
+    lacking = {
+        name for name, few in (("OTHER_GATEWAY", arguments.gateways), ("OTHER_WORKER", arguments.workers)) if few == 1
+    }
     wanted = [lookup(name) for name in arguments.ids] or [item for item in known if not lacking & set(item.needs)]
-    lab = f"faults-{os.getpid()}"
-    _command("up", "--name", lab, "--gateways", str(arguments.gateways), "--owner-pid", str(os.getpid()))
+    options = ["--otherwise"] * arguments.otherwise
     rows: list[tuple[bool, str]] = []
-    try:
-        for fault in wanted:
-            rows.append(_try(lab, fault, arguments.paths, ["--otherwise"] * arguments.otherwise))
-            sys.stdout.write(rows[-1][1] + "\n")
-            sys.stdout.flush()
-    finally:
-        _command("down", "--name", lab)
+    sizes = ("--gateways", str(arguments.gateways), "--workers", str(arguments.workers))
+    with _lab(*sizes) as lab, _prober(lab, Settings(arguments.timeout)) as prober:
+        asked = list(_paths(sizes=arguments.sizes))
+        rows.append(_sound(prober, asked, "before"))
+        rows += [_try(lab["name"], prober, asked, item, options) for item in wanted]
+        rows.append(_sound(prober, asked, "after"))
     if arguments.results:
-        arguments.results.write_text(_page([row for _, row in rows]))
+        arguments.results.write_text(_page([row for _, row in rows], " ".join(sys.argv[1:])))
     return 0 if all(agrees for agrees, _ in rows) else 1
 
 
-def _try(lab: str, fault: Injection, selection: str, options: Sequence[str]) -> tuple[bool, str]:
+@contextmanager
+def _lab(*options: str) -> Iterator[dict[str, Any]]:
+    name = f"faults-{os.getpid()}"
+    description: dict[str, Any] = json.loads(
+        _command("up", "--name", name, "--json", "--owner-pid", str(os.getpid()), *options)
+    )
+    try:
+        yield description
+    finally:
+        _command("down", "--name", name)
+
+
+@contextmanager
+def _prober(lab: dict[str, Any], settings: Settings) -> Iterator[Prober]:
+    clients = {name: KubeClient(lab["kubeconfig"], name) for name in _CLUSTERS}
+    topology = find_topology([Place(name, lab["kubeconfig"], name) for name in _CLUSTERS], "lab")
+    prober = Prober(topology, clients.__getitem__, settings, run_id=f"faults{os.getpid()}")
+    try:
+        yield prober
+    finally:
+        prober.close()
+        for client in clients.values():
+            client.close()
+
+
+def _paths(*, sizes: bool) -> Iterator[PathCase]:
+    """Those of traffic: a Gateway's status follows its own clock, and the ping of vx-submariner is characterised."""
+    for case in (case for suite in SUITES for case in cases(suite, _CLUSTERS)):
+        if case.protocol is not Protocol.STATUS and case.target.kind is not Kind.VX and (sizes or not size_tag(case)):
+            yield case
+
+
+def _sound(prober: Prober, asked: Sequence[PathCase], when: str) -> tuple[bool, str]:
+    """(nothing fails, a row of the page) for the lab without a fault."""
+    results = _measured(prober.measure(asked))
+    broken = [path for path, result in results.items() if result.verdict not in _PASSED]
+    row = f"| no fault, {when} | – | {len(broken)} of {len(results)} | {_some(broken) or 'healthy'} | |"
+    return not broken, _said(row)
+
+
+def _try(
+    lab: str, prober: Prober, asked: Sequence[PathCase], item: Injection, options: Sequence[str]
+) -> tuple[bool, str]:
     """(as the table says, a row of the page)."""
-    _command("inject", "--name", lab, *options, fault.id)
+    _command("inject", "--name", lab, *options, item.id)
     try:
         start = time.monotonic()
-        paths = _measure(lab, selection)
+        results = _measured(prober.measure(asked))
         seconds = time.monotonic() - start
     finally:
         _command("heal", "--name", lab, "--all")
-    asked = {path["id"] for path in paths if path["verdict"] != "skipped"}
-    broken = {path["id"] for path in paths if path["verdict"] not in ("ok", "by-design", "skipped")}
-    breaks = fault.breaks if isinstance(fault, Fault) else NOTHING
-    must, may = breaks.failing(asked, "c1", ("c2",))
+    broken = {path for path, result in results.items() if result.verdict not in _PASSED}
+    breaks = item.breaks if isinstance(item, Fault) else NOTHING
+    must, may = breaks.failing(results, _CLUSTERS[0], _CLUSTERS[1:])
     missed, more = sorted(must - broken), sorted(broken - must - may)
     remarks = [f"works: {_some(missed)}"] * bool(missed) + [f"fails too: {_some(more)}"] * bool(more)
-    agrees = bool(asked) and not missed and not more
+    agrees = bool(results) and not missed and not more
     said = "as the table says" if agrees else "; ".join(remarks) or "no path was asked"
-    layer = fault.layer if isinstance(fault, Fault) else "–"
-    return agrees, f"| `{fault.id}` | {layer} | {len(broken)} of {len(asked)} | {said} | {seconds:.0f} s |"
+    layer = item.layer if isinstance(item, Fault) else "–"
+    return agrees, _said(f"| `{item.id}` | {layer} | {len(broken)} of {len(results)} | {said} | {seconds:.0f} s |")
+
+
+def _measured(results: dict[str, PathResult]) -> dict[str, PathResult]:
+    return {path: result for path, result in results.items() if result.verdict is not Verdict.SKIPPED}
+
+
+def _said(row: str) -> str:
+    sys.stdout.write(row + "\n")
+    sys.stdout.flush()
+    return row
 
 
 def _some(ids: Sequence[str]) -> str:
     return ", ".join(ids[:4]) + (f" and {len(ids) - 4} more" if len(ids) > 4 else "")
 
 
-def _measure(lab: str, selection: str) -> list[dict[str, Any]]:
-    with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "results.json"
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", selection, *_SUITES]
-        command += [f"--submariner-lab={lab}", f"--submariner-results={results}"]
-        subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
-        found: list[dict[str, Any]] = json.loads(results.read_text())["paths"] if results.exists() else []
-        return found
-
-
-def _command(*argv: str) -> None:
+def _command(*argv: str) -> str:
     done = subprocess.run([*_LAB, *argv], capture_output=True, text=True, timeout=_SECONDS, check=False)
     if done.returncode:
         sys.exit(done.stderr.strip())
+    return done.stdout
 
 
-def _page(rows: Sequence[str]) -> str:
-    head = "# Faults and the paths they break\n\nWritten by `python -m benchmarks.faults`: two clusters, each a gateway"
-    head += " and a worker; every fault alone.\n\n| fault | layer | paths that fail | compared with its signature |"
+def _page(rows: Sequence[str], options: str) -> str:
+    head = f"# Faults and the paths they break\n\nWritten by `python -m benchmarks.faults {options}`: two clusters; every fault alone."
+    head += "\n\n| fault | layer | paths that fail | compared with its signature |"
     return "\n".join((head + " measured in |", "|---|---|---|---|---|", *rows, ""))
 
 

@@ -205,7 +205,7 @@ def fabric_filter(name: str, *rules: str) -> Shell:
     return nft(name, "bridge", "filter hook forward priority 0", *rules, at=Place.FABRIC)
 
 
-def running(name: str, program: str, arguments: str = "") -> Shell:
+def running(name: str, program: str, arguments: str = "", at: Place = Place.NODE) -> Shell:
     """A program in Python, without single quotes, that runs until the fault is healed. It calls `ready()` once what it does is
     done for the first time; `sys.argv[2:]` are the arguments."""
     pid = f"/run/{name}.pid"
@@ -214,6 +214,7 @@ def running(name: str, program: str, arguments: str = "") -> Shell:
         f"{PYTHON_PROGRAM} -c '{_READY}{program}' {pid} {arguments} < /dev/null > /dev/null 2>&1 &\n"
         f"for try in $(seq 200); do [ -s {pid} ] && break; sleep 0.05; done; kill -0 $(cat {pid})",
         f"kill $(cat {pid}); rm {pid}",
+        at=at,
     )
 
 

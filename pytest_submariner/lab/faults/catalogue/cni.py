@@ -7,7 +7,7 @@ from typing import Final
 
 from pytest_submariner.lab.faults.catalogue.calico import calico, remote_pool
 from pytest_submariner.lab.faults.fault import Fault, Layer, Role
-from pytest_submariner.lab.faults.signatures import HOST_ONLY, NODE, NODE_LOCAL, Signature
+from pytest_submariner.lab.faults.signatures import HOST_ONLY, NODE, Signature
 from pytest_submariner.lab.faults.steps import (
     Shell,
     fabric_drops,
@@ -22,7 +22,11 @@ from pytest_submariner.lab.faults.steps import (
 _fault: Final = partial(Fault, layer=Layer.CNI)
 _SNAT: Final = "-s 240.0.0.0/8 -o vx-submariner -j SNAT"
 
-_MASQUERADED: Final = Signature(("{{pod,hostpod}}.*.{a}--*.{b}--{{tcp,udp}}*", "pod.ngw.{a}--*.{b}--*"))
+_PODS_APART: Final = Signature(("{{pod,hostpod}}.gw.{a}--{{pod,svc}}.ngw.{a}--*", "pod.ngw.{a}--{{pod,svc}}.gw.{a}--*"))
+"""Inside the cluster, between the gateway and the node's pods."""
+_MASQUERADED: Final = Signature(
+    ("{{pod,hostpod}}.*.{a}--*.{b}--{{tcp,udp}}*", "pod.ngw.{a}--*.{b}--*", "*.{a}--pod.ngw.{b}--*")
+)
 """Pods of the gateway still reach the other cluster, with an address nobody promised."""
 
 
@@ -61,7 +65,7 @@ FAULTS: Final = (
         Role.GATEWAY,
         "the gateway has no CNI route to a node's pods",
         (route_removed("exact $WPODS table main"),),
-        NODE | Signature(("{{pod,hostpod}}.gw.{a}--{{pod,svc}}.ngw.{a}--*", "pod.ngw.{a}--{{pod,svc}}.gw.{a}--*")),
+        NODE | _PODS_APART,
         needs=("WORKER",),
         otherwise=(route_replaced("exact $WPODS table main", "unreachable $WPODS"),),
     ),
@@ -78,7 +82,7 @@ FAULTS: Final = (
         Role.NON_GATEWAY,
         "the CNI does not connect the node's pods with the gateway's",
         (fabric_drops("-p IPv4 --ip-src $PODS"), fabric_drops("-p IPv4 --ip-dst $PODS")),
-        NODE | NODE_LOCAL,
+        NODE | _PODS_APART,
         otherwise=(fabric_filter("cni", "ip saddr $PODS drop", "ip daddr $PODS drop"),),
     ),
     _fault(

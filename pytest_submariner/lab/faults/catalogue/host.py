@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from pytest_submariner.lab.faults.fault import Fault, Layer, Role
-from pytest_submariner.lab.faults.signatures import FORWARDING, INSIDE, NODE, maybe
+from pytest_submariner.lab.faults.signatures import FORWARDING, INSIDE, NODE, NODE_OUT, Signature, maybe
 from pytest_submariner.lab.faults.steps import (
     FORGET_OVERLAY,
     ZERO_MAC,
@@ -21,6 +21,14 @@ from pytest_submariner.lab.faults.steps import (
 )
 
 _fault: Final = partial(Fault, layer=Layer.HOST)
+
+
+_AS_GATEWAY: Final = NODE_OUT | Signature(
+    ("pod.*.{b}--{{pod,svc}}.ngw.{a}--*", "hostpod.*.{b}--svc.ngw.{a}--*", "hostpod.*.{b}--pod.ngw.{a}--tcp*"),
+    ("hostpod.*.{b}--pod.ngw.{a}--{{udp,icmp}}*",),
+)
+"""The node is cut off; but its table 150 leads straight to the underlay, where other nodes answer for their CNI addresses if it is one
+network."""
 
 
 def _node_ip(ip: str) -> tuple[Step, ...]:
@@ -79,7 +87,7 @@ for ip in $GIP $WIP; do bridge fdb append {ZERO_MAC} dev vx-submariner dst $ip s
                 "ip rule del prio 150; ip route flush table 150",
             ),
         ),
-        NODE,
+        _AS_GATEWAY,
         otherwise=(
             DeviceChanged(
                 "vx-submariner",
@@ -114,7 +122,7 @@ ip addr add $WV/8 dev vx-submariner""",
                 "-m conntrack --ctstate NEW -m statistic --mode random --probability 0.5 -j DROP",
             ),
         ),
-        maybe(FORWARDING),
+        maybe(FORWARDING | INSIDE),
         otherwise=(
             nft(
                 "full",

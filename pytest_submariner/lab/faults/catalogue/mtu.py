@@ -30,9 +30,9 @@ def _mtu(device: str, value: int, at: Place = Place.NODE) -> Shell:
     )
 
 
-def _longer_dropped(ip: str) -> Shell:
-    """What is too long for 1,400 bytes from or to a node, without a word."""
-    return fabric_filter("long", f"ip length > 1400 ip saddr {ip} drop", f"ip length > 1400 ip daddr {ip} drop")
+def _longer_dropped(port: str) -> Shell:
+    """What is too long for 1,400 bytes from or to a node, without a word. `port`: the fabric's, to the node."""
+    return fabric_filter("long", f"iifname {port} ip length > 1400 drop", f"oifname {port} ip length > 1400 drop")
 
 
 _MEMBERS: Final = "ipset save SUBMARINER-LOCALCIDRS | grep ^add"
@@ -44,7 +44,9 @@ _CLAMP: Final = rule_removed("mangle", "SUBMARINER-POSTROUTING", "-j TCPMSS")
 
 _SPOILED: Final = "udp dport 4800 @th,312,8 6 udp checksum set 0xbeef"
 """Byte 39 after the start of the UDP header is the protocol of the packet inside; 6 is TCP."""
-_CHECKSUMS_BY_HAND: Final = rule_first("mangle", "POSTROUTING", "-o vx-submariner -p tcp -j CHECKSUM --checksum-fill")
+_CHECKSUMS_BY_HAND: Final = rule_first(
+    "mangle", "POSTROUTING", "-o $UL -p udp --dport 4800 -j CHECKSUM --checksum-fill"
+)
 """Between namespaces the kernel else hands packets on with their checksums unfinished, and believes them."""
 
 FAULTS: Final = (
@@ -54,7 +56,7 @@ FAULTS: Final = (
         "the path to the gateway silently carries less than the cable assumes",
         (NO_SEGMENTATION, _mtu("$GATEWAY", 1400, Place.FABRIC)),
         Signature(("*.{b}--*.{a}--tcp", "*.{a}--*.{b}--tcp")) | _INSIDE,
-        otherwise=(NO_SEGMENTATION, _longer_dropped("$GIP")),
+        otherwise=(NO_SEGMENTATION, _longer_dropped("$GATEWAY")),
     ),
     _fault(
         "mtu-node-underlay-low",
@@ -63,7 +65,7 @@ FAULTS: Final = (
         (NO_SEGMENTATION, _mtu("$NODE", 1400, Place.FABRIC)),
         Signature(("{{pod,hostpod}}.ngw.{a}--*.{b}--tcp", "*.{b}--{{pod,svc}}.ngw.{a}--tcp")) | _INSIDE,
         near=Role.NON_GATEWAY,
-        otherwise=(NO_SEGMENTATION, _longer_dropped("$IP")),
+        otherwise=(NO_SEGMENTATION, _longer_dropped("$NODE")),
     ),
     _fault(
         "mtu-vx-too-large",
@@ -79,7 +81,7 @@ FAULTS: Final = (
         "the NIC's MTU was lowered after vx-submariner was made",
         (_mtu("$UL", 1400),),
         NOTHING,
-        otherwise=(_mtu("$UL", 1300),),
+        otherwise=(_mtu("$UL", 1380),),
     ),
     _fault(
         "mtu-mss-clamp-missing",

@@ -37,6 +37,10 @@ _MASQUERADE: Final = "-s $LPOD ! -d $LPOD -j MASQUERADE"
 _POD_OUT: Final = Signature(("pod.ngw.{a}--*.{b}--*",))
 _POLICY_DROP: Final = Signature(("pod.*.{a}--*.{b}--*", "hostpod.ngw.{a}--*.{b}--*", "*.{b}--pod.*.{a}--*"))
 """Services asked for from other clusters work: kube-proxy marks those flows for masquerading, and accepts marked ones."""
+_DATAGRAMS_TO_GATEWAY: Final = Signature(
+    (), ("{{pod,hostpod}}.ngw.{a}--hostpod.gw.{a}--udp", "hostpod.gw.{a}--*.ngw.{a}--udp")
+)
+"""By the node firewall's habit of refusing every datagram it does not know."""
 _NO_TRANSLATION: Final = (
     rule_removed("nat", "PREROUTING", "-j KUBE-SERVICES"),
     rule_removed("nat", "OUTPUT", "-j KUBE-SERVICES"),
@@ -130,7 +134,7 @@ FAULTS: Final = (
         Role.GATEWAY,
         "the gateway rewrites the source of pods",
         (rule_first("nat", "POSTROUTING", _MASQUERADE),),
-        Signature(("{{pod,hostpod}}.*.{a}--*.{b}--{{tcp,udp}}*",)),
+        Signature(("{{pod,hostpod}}.*.{a}--*.{b}--{{tcp,udp}}*", "*.{a}--pod.ngw.{b}--icmp*")),
         otherwise=(
             nft("nat", "ip", "nat hook postrouting priority 90", "ip saddr $LPOD ip daddr != $LPOD counter masquerade"),
         ),
@@ -162,7 +166,7 @@ FAULTS: Final = (
                 "-i $UL -p udp -m multiport ! --dports 4490,4500,8472 -j REJECT --reject-with icmp-host-prohibited",
             ),
         ),
-        NODE,
+        NODE | _DATAGRAMS_TO_GATEWAY,
         otherwise=(
             nft(
                 "firewall",
@@ -179,8 +183,7 @@ FAULTS: Final = (
         (rule_first("nat", "POSTROUTING", _MASQUERADE, program="iptables-legacy"),),
         _POD_OUT,
         otherwise=(
-            rule_last("nat", "POSTROUTING", "-s $LPOD -d $RPOD -j SNAT --to-source $IP", program="iptables-legacy"),
-            rule_last("nat", "POSTROUTING", "-s $LPOD -d $RSVC -j SNAT --to-source $IP", program="iptables-legacy"),
+            rule_last("nat", "POSTROUTING", "-s $LPOD -o vx-submariner -j MASQUERADE", program="iptables-legacy"),
         ),
     ),
     _fault(

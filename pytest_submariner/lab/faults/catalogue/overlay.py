@@ -202,7 +202,15 @@ for cidr in $RPOD $RSVC; do ip route add $cidr via $GV dev {_VX} proto static; d
         (DeviceChanged(_VX, f"ip addr del $WV/8 dev {_VX}; ip addr add $GV/8 dev {_VX}"), FORGET_OVERLAY),
         NODE,
         otherwise=(
-            Shell(f"ip addr add $GV/8 dev {_VX}", f"ip addr del $GV/8 dev {_VX}"),
+            # As after a boot with that address: the kernel takes no route by a next hop that is its own.
+            DeviceChanged(
+                _VX,
+                f"""ip link del {_VX}
+ip link add {_VX} type vxlan id 100 dstport 4800 remote $GIP nolearning
+ip link set {_VX} mtu 1450
+ip addr add $GV/8 dev {_VX}
+ip link set {_VX} up""",
+            ),
             FORGET_OVERLAY,
         ),
     ),

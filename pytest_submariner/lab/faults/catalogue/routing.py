@@ -6,12 +6,15 @@ from functools import partial
 from typing import Final
 
 from pytest_submariner.lab.faults.fault import Fault, Layer, Role
-from pytest_submariner.lab.faults.signatures import CABLE, NODE, NODE_IN, NOTHING, Signature
+from pytest_submariner.lab.faults.signatures import NODE, NODE_IN, NOTHING, Signature
 from pytest_submariner.lab.faults.steps import Shell, route_removed, route_replaced
 
 _fault: Final = partial(Fault, layer=Layer.ROUTING)
 _POD_ROUTE: Final = Signature(("{{pod,hostpod}}.ngw.{a}--pod.*.{b}--*",)) | NODE_IN
 """The node cannot send to remote pods, nor answer them."""
+_RULE_100: Final = Signature(("*.{a}--*.{b}--*", "pod.*.{b}--*.{a}--*"), ("hostpod.*.{b}--*.{a}--*",))
+"""Table 150 then takes what goes to other clusters, straight to the underlay. Where that is one network, other nodes answer for
+their CNI addresses there, and their host networks have replies."""
 _CIDRS: Final = ("$RPOD", "$RSVC")
 
 FAULTS: Final = (
@@ -66,7 +69,7 @@ FAULTS: Final = (
         _POD_ROUTE,
         otherwise=(
             Shell(
-                "ip route add $RPOD dev $UL src $CIP table 150; ip rule add prio 150 lookup 150",
+                "ip route add $RPOD via $ROUTER dev $UL src $CIP table 150; ip rule add prio 150 lookup 150",
                 "ip rule del prio 150; ip route flush table 150",
             ),
         ),
@@ -76,7 +79,7 @@ FAULTS: Final = (
         Role.GATEWAY,
         "the policy rule for the vxlan cable's table is missing",
         (Shell("ip rule del prio 100", "ip rule add prio 100 lookup 100", keep="ip rule show prio 100"),),
-        CABLE,
+        _RULE_100,
         otherwise=(
             Shell(
                 "ip rule del prio 100; ip rule del prio 150",

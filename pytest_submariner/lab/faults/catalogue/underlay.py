@@ -15,6 +15,7 @@ from pytest_submariner.lab.faults.steps import (
     fabric_filter,
     nft,
     rule_first,
+    running,
 )
 
 _fault: Final = partial(Fault, layer=Layer.UNDERLAY)
@@ -24,6 +25,18 @@ _TOO_LONG: Final = (
     Shell("ip link set vx-submariner mtu 1500", "ip link set vx-submariner mtu 1450", at=Place.EVERY_NODE),
 )
 """Devices that leave no room for their own headers: the node cuts what they send into fragments."""
+_CLAIMS: Final = """import socket, time
+device = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+device.bind((sys.argv[2], 0))
+mac, ip = device.getsockname()[4], socket.inet_aton(sys.argv[3])
+everybody = bytes([255] * 6)
+claim = everybody + mac + bytes.fromhex("08060001080006040002") + mac + ip + everybody + ip
+for count in range(10**9):
+    device.send(claim)
+    if count == 4:
+        ready()
+    time.sleep(0.5)"""
+"""Says by ARP, to everybody, that an address is at a device."""
 _FRAGMENT: Final = "ip frag-off & 0x3fff != 0 drop"
 
 FAULTS: Final = (
@@ -31,9 +44,9 @@ FAULTS: Final = (
         "underlay-source-check",
         Role.FABRIC,
         "the fabric drops packets whose source is not the sending node's",
-        (fabric_drops("-i $GATEWAY -p IPv4 --ip-src $RPOD"),),
+        tuple(fabric_drops(f"-i $GATEWAY -p IPv4 --ip-src {cidr}") for cidr in ("$RPOD", "$RSVC")),
         NODE,
-        otherwise=(fabric_filter("source-check", "iifname $GATEWAY ip saddr $RPOD drop"),),
+        otherwise=(fabric_filter("source-check", "iifname $GATEWAY ip saddr { $RPOD, $RSVC } drop"),),
     ),
     _fault(
         "underlay-packet-loss",
@@ -57,6 +70,7 @@ FAULTS: Final = (
         "another host answers for the gateway's address",
         (
             Shell("ip addr add $GIP/32 dev underlay", "ip addr del $GIP/32 dev underlay", at=Place.FABRIC),
+            running("rogue", _CLAIMS, "underlay $GIP", at=Place.FABRIC),
             Shell("ip neigh flush dev $UL", "ip neigh flush dev $UL", at=Place.EVERY_NODE),
         ),
         maybe(CABLE | INSIDE),
@@ -67,6 +81,7 @@ FAULTS: Final = (
                 "ip link del rogue0",
                 at=Place.FABRIC,
             ),
+            running("rogue-too", _CLAIMS, "rogue1 $GIP", at=Place.FABRIC),
             Shell("ip neigh flush dev $UL", "ip neigh flush dev $UL", at=Place.EVERY_NODE),
         ),
     ),
@@ -85,7 +100,9 @@ FAULTS: Final = (
         Role.FABRIC,
         "the fabric drops IP fragments, and the cable's packets are too long for one",
         (*_TOO_LONG, fabric_filter("fragments", _FRAGMENT)),
-        Signature(("*.{a}--*.{b}--tcp", "*.{b}--*.{a}--tcp")),
+        Signature(
+            (), ("*.{a}--*.{b}--*--bulk", "*.{b}--*.{a}--*--bulk", "*.{a}--*.{b}--*--pmtu", "*.{b}--*.{a}--*--pmtu")
+        ),
         otherwise=(
             *_TOO_LONG,
             nft("fragments", "netdev", "filter hook ingress device $GATEWAY priority 0", _FRAGMENT, at=Place.FABRIC),
