@@ -122,11 +122,13 @@ def told_ip(ip: str) -> Change:
     return change
 
 
-def dropping(text: str, packets: int = 9) -> Change:
-    """The gateway's FORWARD chain begins with such a rule."""
+def dropping(text: str, packets: int = 9, chain: str = "FORWARD") -> Change:
+    """The gateway's chain begins with such a rule."""
 
     def filters(old: tuple[PacketFilter, ...]) -> list[PacketFilter]:
-        return [replace(f, rules=(PacketFilterRule("filter", "FORWARD", text, packets, 0), *f.rules)) for f in old]
+        jump = PacketFilterRule("filter", "FORWARD", "-j LIMITS", 9, 0)
+        rules = (PacketFilterRule("filter", chain, text, packets, 0), *([jump] if chain == "LIMITS" else []))
+        return [replace(f, rules=(*rules, *f.rules)) for f in old]
 
     return lambda seen: changed(seen, "c1-gw", packet_filters=filters)
 
@@ -210,6 +212,12 @@ FAULTS: dict[str, tuple[str, str, Signature, Change]] = {
         FORWARDING,
         dropping("-m conntrack --ctstate NEW -m statistic --mode random --probability 0.50000000000 -j DROP"),
     ),
+    "connections limited in a chain of its own": (
+        "HOST_CONNTRACK_FULL",
+        "c1-gw",
+        FORWARDING,
+        dropping("-p tcp -m connlimit --connlimit-above 100 -j DROP", chain="LIMITS"),
+    ),
     "connections limited in number": (
         "HOST_CONNTRACK_FULL",
         "c1-gw",
@@ -225,6 +233,9 @@ FAULTS: dict[str, tuple[str, str, Signature, Change]] = {
 }
 
 
+LIMITS = {name for name in FAULTS if name.startswith(("new connections", "connections limited"))}
+
+
 @pytest.mark.parametrize(("code", "node", "breaks", "change"), FAULTS.values(), ids=FAULTS)
 def test_named_alone(code: str, node: str, breaks: Signature, change: Change) -> None:
     seen = failing(change(healthy()), breaks)
@@ -236,7 +247,7 @@ def test_named_alone(code: str, node: str, breaks: Signature, change: Change) ->
 def test_what_no_path_depends_on_is_told_of_full_tables_only() -> None:
     said = {name: found(change(healthy()), *OWN) for name, (_, _, _, change) in FAULTS.items()}
     latent = {name for name, (code, *_) in FAULTS.items() if code == "HOST_CONNTRACK_FULL"}
-    assert {name for name, findings in said.items() if findings} == latent
+    assert {name for name, findings in said.items() if findings} == latent - LIMITS
 
 
 def test_a_gateway_that_does_not_forward_still_talks_itself() -> None:
@@ -262,6 +273,7 @@ class TestLookAlikes:
             dropping("-m conntrack --ctstate NEW -m statistic --mode random --probability 0.5 -j DROP", packets=0),
             dropping("-m statistic --mode random --probability 0.50000000000 -j KUBE-SEP-UC6BXPXVZR4P64JB"),
             dropping("-p tcp -m limit --limit 5/min -j LOG"),
+            dropping("-p tcp -m tcp --dport 22 -m connlimit --connlimit-above 3 -j REJECT", chain="INPUT"),
             lambda seen: changed(
                 seen, "c1-gw", conntrack_stats={"count": 200000, "max": 262144, "drop": 7, "insert_failed": 31}
             ),
@@ -279,6 +291,7 @@ class TestLookAlikes:
             "a limit that never counted",
             "kube-proxy's choice of a pod",
             "a log with a limit",
+            "a limit on what the node itself serves",
             "a busy table, with drops long ago",
         ],
     )

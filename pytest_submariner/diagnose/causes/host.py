@@ -13,6 +13,7 @@ from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.spokes import carried_by, has_overlay
+from pytest_submariner.model.filters import PacketFilter
 from pytest_submariner.model.path import Kind
 from pytest_submariner.model.topology import Node, Role
 
@@ -112,17 +113,13 @@ def host_rpfilter_strict_vx(seen: Observation) -> Iterator[Suspicion]:
 )
 def host_conntrack_full(seen: Observation) -> Iterator[Suspicion]:
     for sight in seen.every():
-        state = (*_table_full(sight), *(_limit_text(sight, rule) for rule in _limits(sight)))
-        if not state:
-            continue
-        full = bool(_table_full(sight))
-        yield Suspicion(
-            sight.node,
-            "connection table" if full else "; ".join(limit.rule for limit in _limits(sight)),
-            state,
-            _forwarded_by(sight.node) | scope.at_node(sight.node),
-            latent=True,
-        )
+        full, limits = _table_full(sight), _limits(sight)
+        if full:
+            everything = _forwarded_by(sight.node) | scope.at_node(sight.node)
+            yield Suspicion(sight.node, "connection table", (full,), everything, latent=True)
+        elif limits:
+            state = tuple(_limit_text(sight, limit) for limit in limits)
+            yield Suspicion(sight.node, "; ".join(x.rule for x in limits), state, _forwarded_by(sight.node))
 
 
 def _not_forwarding(sight: NodeSight) -> list[str]:
@@ -153,7 +150,8 @@ def _forwarded_by(node: Node) -> scope.Scope:
     return scope.Scope(f"whose packets {node.name} forwards", holds)
 
 
-def _table_full(sight: NodeSight) -> tuple[str, ...]:
+def _table_full(sight: NodeSight) -> str:
+    """A sentence when it is, or refused entries while probes ran; else ""."""
     stats = sight.before.conntrack_stats or {}
     later = (sight.after.conntrack_stats if sight.after is not None else None) or {}
     count, limit = stats.get("count", 0), stats.get("max", 0)
@@ -161,27 +159,40 @@ def _table_full(sight: NodeSight) -> tuple[str, ...]:
         name: later[name] - stats.get(name, 0) for name in ("drop", "early_drop", "insert_failed") if name in later
     }
     if not limit or (count < _NEARLY_FULL * limit and not rises.get("drop") and not rises.get("early_drop")):
-        return ()
+        return ""
     risen = ", ".join(f"{name} rose by {rise}" for name, rise in rises.items() if rise)
-    return (f"{sight.name}: {count} connections of {limit} at most" + (f"; {risen} while probes ran" if risen else ""),)
+    return f"{sight.name}: {count} connections of {limit} at most" + (f"; {risen} while probes ran" if risen else "")
 
 
 def _limits(sight: NodeSight) -> tuple[Limit, ...]:
-    """Rules that refused some new connections and not others."""
+    """Rules on the way of forwarded packets that refused some new connections and not others."""
     found = [
         Limit(f"{rule.table}/{rule.chain} {rule.text}", rule.packets or 0, sight.rises(rule))
         for filters in sight.before.packet_filters or ()
         for rule in filters.rules
-        if rule.target in ("DROP", "REJECT") and _is_limit(rule.text)
+        if rule.target in ("DROP", "REJECT") and _is_limit(rule.text) and rule.chain in _forwarding(filters, rule.table)
     ]
     found += [
         Limit(f"nft {table.family} {table.name} {chain.name} {rule.text}", rule.packets or 0, None)
         for table in sight.before.native_tables or ()
         for chain in table.chains
         for rule in chain.rules
-        if rule.verdict in ("drop", "reject") and _is_limit(rule.text)
+        if rule.verdict in ("drop", "reject")
+        and chain.hook in ("forward", "prerouting", "ingress")
+        and _is_limit(rule.text)
     ]
     return tuple(limit for limit in found if limit.packets or limit.rise)
+
+
+def _forwarding(filters: PacketFilter, table: str) -> frozenset[str]:
+    """Chains that forwarded packets come to: by the hooks, and by jumps from there."""
+    reached, asked = set[str](), ["FORWARD", "PREROUTING"]
+    while asked:
+        chain = asked.pop()
+        if chain not in reached:
+            reached.add(chain)
+            asked += (rule.target for rule in filters.chain(table, chain))
+    return frozenset(reached)
 
 
 def _is_limit(text: str) -> bool:
