@@ -39,14 +39,23 @@ def unlabelled(seen: Observation) -> Observation:
 
 
 def gateway_gone(seen: Observation) -> Observation:
-    """Discovered as it is without an active gateway."""
+    """Discovered as it is without an active gateway: paths through one are not asked."""
     first = seen.topology.clusters[0]
-    nodes = tuple(Node(n.name, n.cluster, Role.NON_GATEWAY, n.internal_ip) for n in first.nodes)
-    topology = replace(seen.topology, clusters=(replace(first, nodes=nodes), *seen.topology.clusters[1:]))
-    return replace(
-        told(seen, "c1", gateways=[], endpoints=lambda all_: [e for e in all_ if e["spec"]["cluster_id"] != "c1"]),
-        topology=topology,
+    nodes = {n: Node(n.name, n.cluster, Role.NON_GATEWAY, n.internal_ip) for n in first.nodes}
+    topology = replace(
+        seen.topology, clusters=(replace(first, nodes=tuple(nodes.values())), *seen.topology.clusters[1:])
     )
+    seen = told(seen, "c1", gateways=[], endpoints=lambda found: [e for e in found if e["spec"]["cluster_id"] != "c1"])
+    sights = {
+        key: replace(s, node=nodes.get(s.node, s.node), cluster=topology.cluster(key[0]))
+        for key, s in seen.sights.items()
+    }
+    flows = (
+        replace(flow, source=nodes.get(flow.source, flow.source), target=nodes.get(flow.target, flow.target))
+        for flow in seen.flows
+        if ".gw.c1" not in flow.id or flow.is_status
+    )
+    return replace(seen, topology=topology, sights=sights, flows=tuple(flows))
 
 
 def test_no_label() -> None:
@@ -168,6 +177,16 @@ def test_no_route_agent_and_its_pod_never_came() -> None:
     )
     [(_, suspicion), *_] = suspicions(seen, kubernetes.routeagent_absent_on_node)
     assert "no pod of the DaemonSet submariner-routeagent is on c1-w1" in suspicion.state
+
+
+def test_no_route_agent_on_a_node_that_cannot_be_looked_at() -> None:
+    def elsewhere(pods: Iterable[Object]) -> list[Object]:
+        return [p for p in pods if p["spec"]["nodeName"] != "c1-w1"]
+
+    seen = failing(told(healthy(skip=("c1-w1",)), "c1", pods=elsewhere), NODE)
+    assert found(seen) == [("K8S_ROUTEAGENT_ABSENT_ON_NODE", "c1", "c1-w1")]
+    assert found(failing(told(healthy(skip=("c1-w1",)), "c1", pods=elsewhere), "pod.ngw.c1--svc.*.c2--*")) == []
+    assert suspicions(failing(healthy(skip=("c1-w1",)), NODE), kubernetes.routeagent_absent_on_node) == []
 
 
 def test_a_device_alone_missing_is_another_fault() -> None:

@@ -197,19 +197,27 @@ def _credentials(told: Published) -> str:
     sources=("submariner issue 3355", "submariner-operator:controllers/submariner/route_agent_resources.go"),
 )
 def routeagent_absent_on_node(seen: Observation) -> Iterator[Suspicion]:
-    for sight in seen.every():
-        if not has_overlay(sight.cluster) or not _is_expected(sight) or not _is_bare(sight):
-            continue
-        told = published(seen, sight.node.cluster)
-        yield Suspicion(
-            sight.node,
-            "pod submariner-routeagent",
-            (
-                f"{sight.name}: no {VX_SUBMARINER}, no route to another cluster, no SUBMARINER chain in any backend",
-                *(_agent(told, sight.name) if told is not None else ()),
-            ),
-            carried_by(seen, sight.node),
-        )
+    for cluster in seen.clusters:
+        told = published(seen, cluster.position)
+        for node in cluster.nodes if has_overlay(cluster) else ():
+            sight = seen.sight(node)
+            agent = tuple(_agent(told, node.name)) if told is not None else ()
+            if sight is not None and _is_expected(sight) and _is_bare(sight):
+                made = (
+                    f"{node.name}: no {VX_SUBMARINER}, no route to another cluster, no SUBMARINER chain in any backend"
+                )
+                yield Suspicion(node, "pod submariner-routeagent", (made, *agent), carried_by(seen, node))
+            elif sight is None and told is not None and _is_left_out(told, node.name):
+                # Without its route agent's pod there may be no way to look at the node.
+                unseen = f"{node.name} itself could not be looked at"
+                carried = carried_by(seen, node)
+                yield Suspicion(node, "pod submariner-routeagent", (*agent, unseen), carried, refuted_by=carried)
+
+
+def _is_left_out(told: Published, node: str) -> bool:
+    """Whether other nodes have a running route agent, and this one has none."""
+    on = {str((pod.get("spec") or {}).get("nodeName")) for pod in told.pods("submariner-routeagent") if is_running(pod)}
+    return told.objects.knows("pods") and bool(on) and node not in on
 
 
 def _is_expected(sight: NodeSight) -> bool:
