@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.observation import Observation
@@ -42,11 +42,16 @@ def _at(seen: Observation, flow: Flow, node: Node, direction: Direction) -> Iter
     if not policies:
         return
     passages = [p for p in seen.ways.at(flow, node) if p.opens and p.layer is Layer.INNER and p.hook is Hook.FORWARD]
+    if not passages and flow.to_service:
+        return
     packet = (
         passages[0 if direction is Direction.EGRESS else -1].packet
         if passages
         else Packet(flow.source_ip, flow.target_ip, flow.case.protocol.value, destination_port=flow.port)
     )
     isolation = policies.isolation(direction, packet)
+    if isolation is not None and not flow.crosses and Kind.POD is not flow.case.source.kind:
+        # Whether a policy binds the cluster's own nodes is for the CNI to say.
+        isolation = replace(isolation, blocks=min(isolation.blocks, Answer.MAY))
     if isolation is not None and isolation.blocks is not Answer.NO:
         yield Forbidden(flow, node, packet, isolation)

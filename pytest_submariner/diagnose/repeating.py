@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from pytest_submariner.diagnose.flow import flows
@@ -19,21 +20,26 @@ from pytest_submariner.nodestate.arp import arp_answers
 from pytest_submariner.transport.node import NodeExec
 
 MOST_ADDRESSES = 24
+AT_ONCE = 8
 Ask = Callable[[Sequence[PathCase]], Mapping[str, PathResult]]
 
 
 def repeated(seen: Observation, ask: Ask | None, node_exec: Callable[[Node], NodeExec]) -> Observation:
-    """With `repeats` and `arp_answers`, when failures look like chance; else as it was. What cannot be asked is named in `unread`."""
-    if not contradictory(seen):
+    """With `repeats` and `arp_answers`, when failures look like chance; else as it was. A look at clusters in which nothing fails asks
+    for duplicate addresses too, which break paths now and then. What cannot be asked is named in `unread`."""
+    by_chance = contradictory(seen)
+    if seen.failing and not by_chance:
         return seen
     notes: list[str] = []
     repeats: tuple[Repeat, ...] = ()
-    if ask is not None:
+    if ask is not None and by_chance:
         try:
             repeats = repeat(seen, ask, worth_repeating(seen))
         except SubmarinerError as error:
             notes.append(f"paths could not be asked repeatedly: {error}")
-    answers = tuple(answer for node, ips in _questions(seen) for answer in _answers(seen, node, ips, node_exec, notes))
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="arp") as pool:
+        asked = [pool.submit(_answers, seen, node, ips, node_exec, notes) for node, ips in _questions(seen)]
+        answers = tuple(answer for future in asked for answer in future.result())
     return replace(seen, repeats=repeats, arp_answers=answers, unread=(*seen.unread, *notes))
 
 
@@ -57,9 +63,9 @@ def repeat(seen: Observation, ask: Ask, cases: Sequence[PathCase], times: int = 
 
 
 def _questions(seen: Observation) -> list[tuple[Node, tuple[str, ...]]]:
-    """Per cluster with failing paths two nodes that ask: one for all others, another one for the first."""
+    """Per cluster concerned two nodes that ask: one for all others, another one for the first."""
     found = []
-    concerned = {node.cluster for flow in seen.failing for node in flow.nodes}
+    concerned = {node.cluster for flow in seen.failing or seen.flows for node in flow.nodes}
     for cluster in seen.clusters:
         nodes = sorted(cluster.nodes, key=lambda node: (node.role.value, node.name))[:MOST_ADDRESSES]
         if cluster.position in concerned and len(nodes) > 1:

@@ -63,8 +63,8 @@ class Ways:
         self._found: dict[str, tuple[Passage, ...]] = {}
 
     def of(self, flow: Flow) -> tuple[Passage, ...]:
-        """In order, request first; of nodes that were read only. Empty for what is no traffic, has no addresses, or is carried by
-        OVN, whose packets netfilter does not see."""
+        """In order, request first; of nodes that were read only. They end where a ClusterIP is not translated. Empty for what is no
+        traffic, has no addresses, or is carried by OVN, whose packets netfilter does not see."""
         if flow.id not in self._found:
             self._found[flow.id] = tuple(self._walk(flow)) if self._is_walked(flow) else ()
         return self._found[flow.id]
@@ -78,13 +78,15 @@ class Ways:
         return asked and not any(is_ovn(cluster) for cluster in clusters)
 
     def _walk(self, flow: Flow) -> Iterator[Passage]:
-        trip = _Trip(self._topology, self._sights, Way.REQUEST)
+        trip = _Trip(self._topology, self._sights, Way.REQUEST, flow.target_ip if flow.to_service else "")
         packet = Packet(flow.source_ip, flow.target_ip, flow.case.protocol.value, EPHEMERAL, flow.port)
         if flow.case.source.kind is not Kind.POD:
             packet = replace(packet, source=_chosen_source(trip.sight(flow.source), flow) or flow.source_ip)
         pods = (flow.case.source.kind is Kind.POD, flow.case.target.kind in (Kind.POD, Kind.SVC))
         yield from trip.go(packet, flow.source, flow.target, pods)
         met = trip.packet
+        if trip.is_for_service:
+            return
         back = _Trip(self._topology, self._sights, Way.REPLY)
         reply = replace(
             met,
@@ -104,11 +106,20 @@ class Ways:
 class _Trip:
     """One way of a flow; `packet` is as it is so far."""
 
-    def __init__(self, topology: Topology, sights: Mapping[tuple[str, str], NodeSight], way: Way) -> None:
+    def __init__(
+        self, topology: Topology, sights: Mapping[tuple[str, str], NodeSight], way: Way, service: str = ""
+    ) -> None:
+        """`service`: the ClusterIP the flow is for, "" for a pod or host."""
         self._topology = topology
         self._sights = sights
         self._way = way
+        self._service = service
         self.packet = Packet("", "")
+
+    @property
+    def is_for_service(self) -> bool:
+        """Whether nobody gave the packet a pod's address yet, or nobody whose rules are understood: where it goes then is not known."""
+        return bool(self._service) and self.packet.destination == self._service
 
     def sight(self, node: Node | None) -> NodeSight | None:
         return None if node is None else self._sights.get((node.cluster, node.name))
@@ -117,8 +128,8 @@ class _Trip:
         """`pods`: whether the ends are on the pod network."""
         self.packet = packet
         if origin.cluster == goal.cluster:
-            yield from self._leave(origin, pods[0], "" if origin != goal or not pods[1] else "same")
-            if origin != goal:
+            yield from self._leave(origin, pods[0], "")
+            if origin != goal and not self.is_for_service:
                 yield from self._arrive(goal, pods[1], self._facing(goal, origin))
             return
         home, away = self._topology.cluster(origin.cluster), self._topology.cluster(goal.cluster)
@@ -134,23 +145,25 @@ class _Trip:
             yield from self._arrive(far, pods[1], self._cable(away, far))
         else:
             yield from self._forward(far, self._cable(away, far), "")
-            yield from self._arrive(goal, pods[1], self._facing(goal, far))
+            if not self.is_for_service:
+                yield from self._arrive(goal, pods[1], self._facing(goal, far))
 
     def _leave(self, node: Node, is_pod: bool, out: str) -> Iterator[Passage]:
-        """`out`: the device meant, "" for the CNI's choice, `same` for a target on the same node."""
+        """`out`: the device meant, "" for the CNI's choice."""
         sight = self.sight(node)
         if sight is None:
             return
         if is_pod:
             self._set(in_device=_device(sight, self.packet.source))
             yield self._translate(sight, Hook.PREROUTING)
-        out = _device(sight, self.packet.destination) if out in ("", "same") else out
-        self._set(out_device=out)
+        else:
+            self._set(out_device=out or _device(sight, self.packet.destination))
+            yield self._translate(sight, Hook.OUTPUT)
+        if self.is_for_service and not out:
+            return
+        self._set(out_device=out or _device(sight, self.packet.destination))
         if is_pod:
             yield self._pass(sight, Hook.FORWARD)
-        else:
-            yield self._translate(sight, Hook.OUTPUT)
-            self._set(out_device=out)
         yield self._translate(sight, Hook.POSTROUTING)
         self._sent()
 
@@ -160,6 +173,8 @@ class _Trip:
             return
         self._set(in_device=in_device)
         yield self._translate(sight, Hook.PREROUTING)
+        if self.is_for_service and not out:
+            return
         self._set(out_device=out or _device(sight, self.packet.destination))
         yield self._pass(sight, Hook.FORWARD)
         yield self._translate(sight, Hook.POSTROUTING)

@@ -16,7 +16,6 @@ from pytest_submariner.diagnose.podroutes import ON_POD_NETWORK, pod_routes, tow
 from pytest_submariner.diagnose.reversepath import Refused, refused
 from pytest_submariner.diagnose.routelookup import in_any
 from pytest_submariner.diagnose.translations import Kind, wrong
-from pytest_submariner.model.path import Kind as EndKind
 from pytest_submariner.model.topology import Node
 
 
@@ -100,11 +99,8 @@ def cni_calico_ippool(seen: Observation) -> Iterator[Suspicion]:
                 if (text := _pool_fault(cidr, pools.get(cidr)))
             )
             if said:
-                explains = (
-                    scope.crossing(cluster.position, remote)
-                    & scope.from_cluster(cluster.position)
-                    & scope.opened_by(EndKind.POD)
-                )
+                # Host network too: it crosses with CNI addresses, which are inside the pools as well.
+                explains = scope.crossing(cluster.position, remote) & scope.from_cluster(cluster.position)
                 yield Suspicion(seen.anchor(cluster.position), f"IPPools for {remote}", said, explains)
 
 

@@ -41,7 +41,7 @@ def cni_intra_cluster_broken(seen: Observation) -> Iterator[Suspicion]:
     for cluster in seen.clusters:
         inside = [flow for flow in seen.failing if _is_between_pods(flow, cluster.position)]
         unexplained = [flow for flow in inside if flow.id not in filtered and not _has_a_reason(seen, flow)]
-        broken = [pair for pair in _pairs(unexplained) if _is_dead(seen, pair)]
+        broken = [p for p in _pairs(unexplained) if _is_dead(seen, p) and not _is_missed_by_gateway(seen, p)]
         lost = [
             hop
             for hop in between_pods(seen)
@@ -105,6 +105,15 @@ def _is_dead(seen: Observation, pair: frozenset[Node]) -> bool:
 def _has_a_reason(seen: Observation, flow: Flow) -> bool:
     """What other causes name: a policy, a reverse-path check."""
     return is_forbidden(seen, flow) or next(refused(seen, flow), None) is not None
+
+
+def _is_missed_by_gateway(seen: Observation, pair: frozenset[Node]) -> bool:
+    """Whether the gateway has no way to the other node's pods: a cause of its own."""
+    for node in pair:
+        sight, other = seen.sight(node), next(iter(pair - {node}))
+        if node.role is Role.GATEWAY and sight is not None and any(r.is_wrong for r in pod_routes(seen, sight, other)):
+            return True
+    return False
 
 
 def _wrong_routes(seen: Observation, pairs: list[frozenset[Node]]) -> list[tuple[frozenset[Node], str]]:

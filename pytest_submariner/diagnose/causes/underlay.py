@@ -172,7 +172,9 @@ def underlay_duplicate_ip(seen: Observation) -> Iterator[Suspicion]:
         found.setdefault((impostor.node, impostor.ip), []).append(impostor)
     for (node, ip), told in found.items():
         near = scope.at_node(node) | (scope.crossing(node.cluster) if node.role is Role.GATEWAY else scope.nothing())
-        yield Suspicion(node, f"address {ip}", tuple(dict.fromkeys(impostor.text for impostor in told))[:4], near)
+        yield Suspicion(
+            node, f"address {ip}", tuple(dict.fromkeys(impostor.text for impostor in told))[:4], near, latent=True
+        )
 
 
 @cause(
