@@ -54,29 +54,15 @@ class NoProofs:
         return ()
 
 
-class _Shelf:
-    """Attachments of a folder. Nodes look the same to many paths: equal ones are one file."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._kept: dict[Attachment, dict[str, str]] = {}
-
-    def keep(self, attachment: Attachment) -> dict[str, str]:
-        if attachment not in self._kept:
-            self._kept[attachment] = attachment.save(self._folder)
-        return self._kept[attachment]
-
-
 def tell_causes(folder: Path, recorder: Recorder, proofs: Proofs) -> int:
     """Add to every result of a failing path what is known about it; returns how many were changed."""
     told = 0
     groups = _groups(recorder)
-    shelf = _Shelf(folder)
     for file, result in allure_results.every(folder):
         path_id = allure_results.path_of(result)
         found = recorder.result(path_id) if path_id else None
         if found is not None and found.verdict.outcome in _BAD:
-            _tell(result, found, recorder, proofs, shelf if told < DETAILED else None)
+            _tell(result, found, recorder, proofs, folder if told < DETAILED else None)
         elif members := next((m for nodeid, m in groups if allure_results.is_of(result, nodeid)), None):
             _tell_group(result, members, recorder, proofs)
         else:
@@ -107,15 +93,15 @@ def tell_crashes(folder: Path, crashed: Iterable[tuple[str, str]]) -> int:
     return written
 
 
-def _tell(result: dict[str, Any], found: PathResult, recorder: Recorder, proofs: Proofs, shelf: _Shelf | None) -> None:
-    """Without a shelf nothing is attached."""
+def _tell(result: dict[str, Any], found: PathResult, recorder: Recorder, proofs: Proofs, folder: Path | None) -> None:
+    """Without a folder nothing is attached. Each result has files of its own: Allure 3 gives a file to one result only."""
     causes = recorder.causes(found.id)
     _name(result, failure(found, causes), found.id, [c.code for c in causes] or [found.root_cause or ""], proofs)
     steps = [diagnosis(cause, proofs) for cause in causes]
-    attached = list(_attachments(found, recorder, proofs)) if shelf is not None else []
-    if shelf is not None and attached:
+    attached = list(_attachments(found, recorder, proofs)) if folder is not None else []
+    if folder is not None and attached:
         evidence = allure_results.step("What was seen on its way")
-        evidence["attachments"] = [shelf.keep(attachment) for attachment in attached]
+        evidence["attachments"] = [attachment.save(folder) for attachment in attached]
         steps.append(evidence)
     _append(result, steps)
 
