@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 
 class Kind(StrEnum):
@@ -53,6 +53,7 @@ class Side:
         return f"{self.kind}.{self.place}{self.ordinal if self.ordinal > 1 else ''}.{self.cluster}"
 
     @classmethod
+    @lru_cache(maxsize=4096)
     def parse(cls, text: str) -> Side:
         """ValueError when `text` is not `kind.place.cluster`."""
         match = _SIDE.fullmatch(text)
