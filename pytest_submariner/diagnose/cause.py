@@ -74,7 +74,7 @@ Rule = Callable[["Observation"], Iterable[Suspicion]]
 @dataclass(frozen=True)
 class Cause:
     """`effects`: codes that follow from this one at the same node (or, for `Rank.OBJECT`, in the same cluster), and are
-    not reported beside it. `sources`: upstream issues, pages, code. `lab`: how a lab makes it, "" when it cannot."""
+    not reported beside it. NODE in `remedy` stands for the finding's node. `sources`: upstream issues, pages, code."""
 
     code: str
     layer: Layer

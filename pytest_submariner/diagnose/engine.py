@@ -5,6 +5,7 @@ it among its effects. One that explains nothing is told only when it is latent b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from pytest_submariner.model.path import Kind
 from pytest_submariner.model.topology import Role
 
 _NAMED = 3
+_NODE = re.compile(r"\bNODE\b")
+"""In a remedy: the node of the finding."""
 _SPOILING = frozenset({Layer.OVERLAY, Layer.NF, Layer.ROUTE, Layer.CNI, Layer.HOST})
 """What the ping of issue 3134 goes through."""
 
@@ -119,7 +122,7 @@ def _finding(seen: Observation, verdict: Verdict) -> Finding:
         node=suspicion.node.name,
         object=suspicion.object,
         evidence=tuple(said),
-        remedy=suspicion.remedy or cause.remedy,
+        remedy=_NODE.sub(suspicion.node.name, suspicion.remedy or cause.remedy),
         paths=tuple(flow.id for flow in verdict.explained),
     )
 

@@ -133,3 +133,9 @@ def test_a_rule_that_breaks_costs_no_other_its_say() -> None:
     assert told == ["BAD: oh"]
     with pytest.raises(LookupError):
         findings(seen, [bad])
+
+
+def test_a_remedy_names_the_node() -> None:
+    about = replace(cause("A", cut_off), remedy="`kubectl get node NODE`, whose NODE_IP is wrong")
+    (finding,) = findings(failing(healthy(), WORKER_OUT), [about])
+    assert finding.remedy == "`kubectl get node c1-w1`, whose NODE_IP is wrong"
