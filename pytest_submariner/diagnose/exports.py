@@ -8,7 +8,15 @@ from datetime import datetime
 from typing import Final
 
 from pytest_submariner.diagnose.clusterobjects import Object, exported_namespaces
-from pytest_submariner.diagnose.published import Published, conditions_of, labels_of, name_of, namespace_of
+from pytest_submariner.diagnose.observation import Observation
+from pytest_submariner.diagnose.published import (
+    Published,
+    all_published,
+    conditions_of,
+    labels_of,
+    name_of,
+    namespace_of,
+)
 
 SERVICE_NAME: Final = "multicluster.kubernetes.io/service-name"
 SOURCE_CLUSTER: Final = "multicluster.kubernetes.io/source-cluster"
@@ -40,6 +48,11 @@ def is_installed(told: Published) -> bool:
     if any((item.get("spec") or {}).get("serviceDiscoveryEnabled") for item in told.objects["submariners"]):
         return True
     return any(name_of(item) in (COREDNS, AGENT) for item in told.objects["deployments"])
+
+
+def discovering(seen: Observation) -> tuple[Published, ...]:
+    """Clusters that take part, in the order of positions."""
+    return tuple(told for told in all_published(seen) if is_installed(told))
 
 
 def slices(told: Published) -> Iterator[Slice]:

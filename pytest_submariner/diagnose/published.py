@@ -67,6 +67,11 @@ class Published:
         return next((c for c in self.clusters if c.cluster_id == self.cluster.cluster_id), None)
 
     @property
+    def global_cidrs(self) -> tuple[str, ...]:
+        """With Globalnet, the range its global addresses are from."""
+        return self.ranges.global_cidrs if self.ranges is not None else ()
+
+    @property
     def active(self) -> tuple[Object, ...]:
         """Gateways that say they are active; one in health."""
         return tuple(g for g in self.objects["gateways"] if (g.get("status") or {}).get("haStatus") == "active")

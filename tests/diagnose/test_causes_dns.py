@@ -14,6 +14,7 @@ from pytest_submariner.diagnose.catalogue import CAUSES
 from pytest_submariner.diagnose.causes import dns
 from pytest_submariner.diagnose.corefile import forwards, has_zone
 from pytest_submariner.diagnose.observation import Observation
+from pytest_submariner.diagnose.untried import NAMES
 from pytest_submariner.lab.faults.signatures import CABLE
 
 OPERATOR = "submariner-operator"
@@ -146,7 +147,7 @@ def test_silent_in_health() -> None:
 
 def test_every_finding_says_that_no_name_was_asked() -> None:
     for _, suspicion in suspicions(discovering(c1=lambda o: without(o, "configmaps", "coredns"), c2=no_block), *DNS):
-        assert dns.NOT_ASKED in suspicion.state
+        assert NAMES in suspicion.state
 
 
 def no_block(objects: Objects) -> None:

@@ -12,7 +12,7 @@ from encrypted_cables import with_endpoints
 from healthy_clusters import node_state
 from observations import changed, found, healthy, suspicions, told
 
-from pytest_submariner.diagnose.causes import globalnet
+from pytest_submariner.diagnose.causes import globalnet, globalnet_addresses
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.lab.spec import LabSpec
 from pytest_submariner.model.nodestate import PacketFilter
@@ -180,7 +180,7 @@ def test_rules_in_a_table_of_nftables_own_prove_nothing() -> None:
         )
 
     seen = changed(with_globalnet(), "c1-gw1", packet_filters=lambda filters: map(moved, filters))
-    rules = (globalnet.egress_snat_missing, globalnet.mark_missing, globalnet.ingress_missing)
+    rules = (globalnet.egress_snat_missing, globalnet.mark_missing, globalnet_addresses.ingress_missing)
     assert suspicions(seen, *rules) == []
 
 

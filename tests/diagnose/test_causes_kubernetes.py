@@ -12,7 +12,7 @@ from healthy_clusters import CLOCK_S
 from observations import changed, failing, found, healthy, suspicions, told
 
 from pytest_submariner.dataplane.constants import OWN_CHAINS
-from pytest_submariner.diagnose.causes import kubernetes
+from pytest_submariner.diagnose.causes import kubernetes, kubernetes_agents
 from pytest_submariner.diagnose.clusterobjects import BrokerProblem, Object
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.lab.faults.signatures import CABLE, NODE
@@ -175,7 +175,7 @@ def test_no_route_agent_and_its_pod_never_came() -> None:
     seen = told(
         failing(bare(healthy()), NODE), "c1", pods=lambda pods: [p for p in pods if p["spec"]["nodeName"] != "c1-w1"]
     )
-    [(_, suspicion), *_] = suspicions(seen, kubernetes.routeagent_absent_on_node)
+    [(_, suspicion), *_] = suspicions(seen, kubernetes_agents.routeagent_absent_on_node)
     assert "no pod of the DaemonSet submariner-routeagent is on c1-w1" in suspicion.state
 
 
@@ -186,17 +186,17 @@ def test_no_route_agent_on_a_node_that_cannot_be_looked_at() -> None:
     seen = failing(told(healthy(skip=("c1-w1",)), "c1", pods=elsewhere), NODE)
     assert found(seen) == [("K8S_ROUTEAGENT_ABSENT_ON_NODE", "c1", "c1-w1")]
     assert found(failing(told(healthy(skip=("c1-w1",)), "c1", pods=elsewhere), "pod.ngw.c1--svc.*.c2--*")) == []
-    assert suspicions(failing(healthy(skip=("c1-w1",)), NODE), kubernetes.routeagent_absent_on_node) == []
+    assert suspicions(failing(healthy(skip=("c1-w1",)), NODE), kubernetes_agents.routeagent_absent_on_node) == []
 
 
 def test_a_device_alone_missing_is_another_fault() -> None:
     seen = changed(healthy(), "c1-w1", links=lambda links: [link for link in links if link.name != "vx-submariner"])
-    assert suspicions(seen, kubernetes.routeagent_absent_on_node) == []
+    assert suspicions(seen, kubernetes_agents.routeagent_absent_on_node) == []
 
 
 def test_an_unread_packet_filter_proves_nothing() -> None:
     seen = changed(bare(healthy()), "c1-w1", packet_filters=None)
-    assert suspicions(seen, kubernetes.routeagent_absent_on_node) == []
+    assert suspicions(seen, kubernetes_agents.routeagent_absent_on_node) == []
 
 
 def crashing(pods: Iterable[Object]) -> list[Object]:
