@@ -45,6 +45,8 @@ def lookup(state: NodeState, destination: str, source: str = "") -> Decision | N
     for rule in sorted(rules, key=lambda rule: rule.priority):
         if rule.selector or not _asks(rule.source, source) or not _asks(rule.destination, destination):
             continue
+        if rule.action:
+            return Decision(rule, (Route(destination, "", table="", kind=rule.action),))
         best = longest(destination, (route for route in routes if route.table == rule.table))
         if best and best[0].kind != "throw":
             return Decision(rule, best)

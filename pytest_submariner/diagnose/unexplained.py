@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.nodesight import NodeSight
@@ -45,8 +45,8 @@ _REFUSES = 3
 
 @dataclass(frozen=True)
 class Clue:
-    """Something on a node that may be responsible. `weight`: 3 its counter rose and it refuses packets, 2 a loss counter rose, 1 it
-    is merely out of place."""
+    """Something on a node that may be responsible. `weight`: 3 its counter rose and it refuses packets, or it contradicts another
+    node; 2 a loss counter rose, or it would refuse packets; 1 it is merely out of place."""
 
     weight: int
     node: Node
@@ -57,7 +57,12 @@ class Clue:
 
 def unexplained(seen: Observation, rest: Sequence[Flow]) -> tuple[Finding, ...]:
     """One finding per node that flows have in common: whatever breaks them is on their way, so most likely they are one problem."""
-    return tuple(_finding(seen, node, group) for node, group in _groups(rest))
+    merged: dict[tuple[str, str, str], Finding] = {}
+    for finding in (_finding(seen, node, group) for node, group in _groups(rest)):
+        place = (finding.cluster, finding.node, finding.object)
+        known = merged.get(place)
+        merged[place] = finding if known is None else replace(known, paths=(*known.paths, *finding.paths))
+    return tuple(merged.values())
 
 
 def _groups(rest: Sequence[Flow]) -> Iterator[tuple[Node, list[Flow]]]:
@@ -100,10 +105,31 @@ def _clues(seen: Observation, nodes: Sequence[Node]) -> Iterator[Clue]:
         for difference in sight.differences[:_LINES]:
             text = f"{node.name}: not as Submariner makes it: {difference}"
             yield Clue(1, node, f"{difference.part}", text, EvidenceKind.STATE)
+        for rule in sight.before.rules or ():
+            if rule.action:
+                text = f"{node.name}: ip rule {rule.priority} from {rule.source} to {rule.destination} {rule.action}"
+                yield Clue(2, node, f"ip rule {rule.priority}", text, EvidenceKind.STATE)
+
+
+def _neighbours(seen: Observation, flows: Sequence[Flow]) -> Iterator[Clue]:
+    """Of every node on the ways of `flows`: what answers for an address, against the device that has it."""
+    ways = {(s.rung.cluster, s.rung.node) for f in flows if f.id in seen.traces for s in seen.traces[f.id].sightings}
+    macs = {
+        (address.device, address.ip): (sight, link.mac)
+        for sight in seen.every()
+        for address in sight.addresses
+        if (link := sight.link(address.device)) is not None and link.mac
+    }
+    for sight in (seen.sights[way] for way in sorted(ways) if way in seen.sights):
         for neighbour in sight.before.neighbours or ():
+            name = f"neighbour {neighbour.ip}"
+            owner, mac = macs.get((neighbour.device, neighbour.ip), (None, ""))
             if neighbour.state in ("FAILED", "INCOMPLETE"):
-                text = f"{node.name}: neighbour {neighbour.ip} on {neighbour.device} is {neighbour.state}"
-                yield Clue(1, node, f"neighbour {neighbour.ip}", text, EvidenceKind.STATE)
+                text = f"{sight.name}: {name} on {neighbour.device} is {neighbour.state}"
+                yield Clue(1, sight.node, name, text, EvidenceKind.STATE)
+            elif owner is not None and neighbour.mac and neighbour.mac != mac:
+                text = f"{sight.name}: {name} on {neighbour.device} is {neighbour.mac}; {owner.name} has it at {mac}"
+                yield Clue(_REFUSES, sight.node, name, text, EvidenceKind.STATE)
 
 
 def _rules(sight: NodeSight) -> Iterator[Clue]:
@@ -186,9 +212,8 @@ def _text(rule: PacketFilterRule) -> str:
 
 def _finding(seen: Observation, common: Node, flows: Sequence[Flow]) -> Finding:
     nodes = dict.fromkeys(node for flow in flows for node in _around(seen, flow, flows))
-    clues = sorted(
-        _clues(seen, (*nodes, common) if common not in nodes else tuple(nodes)), key=lambda clue: -clue.weight
-    )
+    found = (*_neighbours(seen, flows), *_clues(seen, tuple(dict.fromkeys((*nodes, common)))))
+    clues = sorted(found, key=lambda clue: -clue.weight)
     traces = [seen.traces[flow.id] for flow in flows if flow.id in seen.traces]
     lost = next((trace.first_lost or trace.last_seen for trace in traces if not trace.answered), None)
     sure = clues[0] if clues and clues[0].weight > 1 else None
@@ -215,7 +240,7 @@ def _finding(seen: Observation, common: Node, flows: Sequence[Flow]) -> Finding:
 
 def _remedy(sure: Clue | None, lost: Rung | None, node: str) -> str:
     if sure is not None and sure.weight == _REFUSES:
-        return f"look at {sure.object} on {node}: it refuses these packets; find who made it"
+        return f"look at {sure.object} on {node}: it takes these packets away; find who made it"
     if sure is not None:
         return f"look at {sure.object} on {node}, which rises when these paths are asked"
     if lost is not None:

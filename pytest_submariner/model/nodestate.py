@@ -120,13 +120,15 @@ class Route:
 
 @dataclass(frozen=True, order=True)
 class Rule:
-    """A policy routing rule (`ip rule`). `selector` is what else it asks for, in iproute2's words (`fwmark 0x200`, `iif eth0`)."""
+    """A policy routing rule (`ip rule`). `selector` is what else it asks for, in iproute2's words (`fwmark 0x200`, `iif eth0`).
+    `action` is "" when it leads to a table, else what it does with packets: blackhole, unreachable, prohibit; then `table` is ""."""
 
     priority: int
     table: str
     source: str = "all"
     destination: str = "all"
     selector: str = ""
+    action: str = ""
 
 
 @dataclass(frozen=True)

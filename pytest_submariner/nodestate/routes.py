@@ -12,6 +12,8 @@ from pytest_submariner.transport.node import NodeExec
 
 ROUTES = "ip -j -4 route show table all"
 RULES = "ip -j -4 rule show"
+REFUSING = ("blackhole", "unreachable", "prohibit")
+"""Actions of policy routing rules (linux/fib_rules.h)."""
 # Without `nud all` those that need no ARP are left out, also where somebody wrote them.
 NEIGHBOURS = "ip -j -4 neigh show nud all"
 _SELECTORS = ("not", "fwmark", "fwmask", "iif", "oif", "tos", "ipproto", "sport", "dport", "l3mdev", "uid_start")
@@ -42,13 +44,18 @@ def routes(section: Section, device: str | None = None) -> tuple[Route, ...]:
 
 
 def rules(section: Section) -> tuple[Rule, ...]:
-    """Policy routing rules; those that lead to no table (goto, unreachable, …) are left out."""
+    """Policy routing rules that lead to a table, and those that refuse packets; others (goto, nop) are left out."""
     return tuple(
         Rule(
-            int(entry["priority"]), str(entry["table"]), _prefix(entry, "src"), _prefix(entry, "dst"), _selector(entry)
+            int(entry["priority"]),
+            str(entry.get("table", "")),
+            _prefix(entry, "src"),
+            _prefix(entry, "dst"),
+            _selector(entry),
+            "" if "table" in entry else entry["action"],
         )
         for entry in json_list(section, "ip")
-        if "table" in entry
+        if "table" in entry or entry.get("action") in REFUSING
     )
 
 

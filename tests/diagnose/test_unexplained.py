@@ -10,6 +10,7 @@ from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.unexplained import unexplained
 from pytest_submariner.model.filters import NftChain, NftRule, NftTable, PacketFilter, PacketFilterRule
 from pytest_submariner.model.finding import Finding
+from pytest_submariner.model.nodestate import Neighbour, Rule
 
 PATH = "pod.ngw.c1--pod.ngw.c2--tcp"
 
@@ -56,7 +57,7 @@ def test_a_foreign_rule_whose_counter_rose_is_named() -> None:
     assert "`-t raw -A PREROUTING -s 240.0.0.0/8 -j DROP (legacy)` counted 6 more packets while probes ran" in text(
         finding
     )
-    assert "raw/PREROUTING on c1-gw: it refuses these packets" in finding.remedy
+    assert "raw/PREROUTING on c1-gw: it takes these packets away" in finding.remedy
 
 
 def test_a_foreign_nftables_rule_is_named_also_without_a_counter_but_with_less_certainty() -> None:
@@ -82,3 +83,20 @@ def test_a_kernel_counter_that_rose_is_named() -> None:
 def test_two_problems_without_a_common_node_are_two_findings() -> None:
     seen = failing(broken(), "pod.gw.c2--pod.ngw2.c2--tcp", "c2")
     assert len(unexplained(seen, seen.failing)) == 2
+
+
+def test_a_neighbour_that_is_not_who_it_says_is_named_wherever_it_is_on_the_way() -> None:
+    def poisoned(neighbours: tuple[Neighbour, ...]) -> list[Neighbour]:
+        return [*neighbours, Neighbour("vxlan-tunnel", "241.18.2.1", "02:de:ad:00:00:01", "PERMANENT")]
+
+    seen = changed(broken(), "c1-gw", neighbours=poisoned)
+    finding = only(seen)
+    assert (finding.node, finding.object) == ("c1-gw", "neighbour 241.18.2.1")
+    assert "241.18.2.1 on vxlan-tunnel is 02:de:ad:00:00:01; c2-gw has it at " in text(finding)
+
+
+def test_a_policy_rule_that_refuses_is_named() -> None:
+    refusing = Rule(50, "", "10.8.2.0/24", "10.9.0.0/16", action="prohibit")
+    finding = only(changed(broken(), "c1-gw", rules=lambda rules: [*rules, refusing]))
+    assert finding.object == "ip rule 50"
+    assert "c1-gw: ip rule 50 from 10.8.2.0/24 to 10.9.0.0/16 prohibit" in text(finding)

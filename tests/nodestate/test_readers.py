@@ -87,7 +87,7 @@ def test_rules() -> None:
     text = (
         '[{"priority":10,"src":"10.8.0.0","srclen":16,"table":"7"},{"priority":11,"src":"all","action":"unreachable"}]'
     )
-    assert routes.rules(Section(text)) == (Rule(10, "7", "10.8.0.0/16"),)
+    assert routes.rules(Section(text)) == (Rule(10, "7", "10.8.0.0/16"), Rule(11, "", action="unreachable"))
 
 
 def test_rules_that_ask_for_more_than_addresses_say_so() -> None:
