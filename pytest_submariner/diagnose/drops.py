@@ -94,12 +94,18 @@ def _scopes(seen: Observation, node: Node, asked: Places) -> tuple[Scope, Scope]
     return Scope(f"whose packets {node.name} drops", dropped), Scope(f"which {node.name} lets nobody open", opening)
 
 
-def _drops(seen: Observation, flow: Flow, asked: Places) -> Iterator[Drop]:
-    for passage in seen.ways.of(flow):
-        if (passage.layer, passage.hook) in asked:
-            for step in passage.sight.firewall.drops(passage.hook, passage.packet):
-                if step.sure:
-                    yield Drop(flow, passage, step)
+def _drops(seen: Observation, flow: Flow, asked: Places) -> tuple[Drop, ...]:
+    key = ("drops", asked, flow.id)
+    if key not in seen.ways.remembered:
+        seen.ways.remembered[key] = tuple(
+            Drop(flow, passage, step)
+            for passage in seen.ways.of(flow)
+            if (passage.layer, passage.hook) in asked
+            for step in passage.sight.firewall.drops(passage.hook, passage.packet)
+            if step.sure
+        )
+    found: tuple[Drop, ...] = seen.ways.remembered[key]
+    return found
 
 
 def _devices(entered: str, left: str) -> str:

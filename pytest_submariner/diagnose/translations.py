@@ -18,6 +18,7 @@ from pytest_submariner.diagnose.routelookup import in_any, lookup
 from pytest_submariner.diagnose.scope import Scope
 from pytest_submariner.diagnose.submarinerchains import backends, is_own, leads_to_postrouting
 from pytest_submariner.diagnose.ways import Layer, Passage, translated
+from pytest_submariner.model.path import Kind as EndKind
 from pytest_submariner.model.topology import Node
 
 
@@ -80,9 +81,17 @@ def rewritten_at(seen: Observation, node: Node, *kinds: Kind) -> Scope:
     return Scope(f"whose source {node.name} does not handle as Submariner means it", holds)
 
 
-def translations(seen: Observation, flow: Flow) -> Iterator[Translation]:
+def translations(seen: Observation, flow: Flow) -> tuple[Translation, ...]:
     """The first wrong one of a flow's first packet: what later nodes do with a wrong source follows from it.
     Nothing is said of Globalnet, where sources are meant to change, and of nodes without Submariner's chains: their agent is missing."""
+    key = ("translations", flow.id)
+    if key not in seen.ways.remembered:
+        seen.ways.remembered[key] = tuple(_translations(seen, flow))
+    found: tuple[Translation, ...] = seen.ways.remembered[key]
+    return found
+
+
+def _translations(seen: Observation, flow: Flow) -> Iterator[Translation]:
     if not flow.crosses or any(seen.topology.cluster(node.cluster).globalnet for node in flow.nodes):
         return
     for passage in seen.ways.of(flow):
@@ -136,21 +145,19 @@ def _is_routed_to(seen: Observation, sight: NodeSight, packet: Packet, ip: str) 
     gateway = seen.sight(seen.gateway(sight.node.cluster))
     if gateway is None or gateway.before.routes is None or gateway is sight:
         return None
-    pods = {
-        flow.source_ip if flow.source == sight.node else flow.target_ip
-        for flow in seen.flows
-        if _has_pod_on(flow, sight.node)
-    }
-    known = [
-        found.route for found in (lookup(gateway.before, pod) for pod in sorted(pods - {""})[:1]) if found is not None
-    ]
+    pod = _a_pod_on(seen, sight.node)
+    known = lookup(gateway.before, pod) if pod else None
     found = lookup(gateway.before, ip)
-    if found is None or not known:
+    if found is None or known is None:
         return None
-    return (found.route.device, found.route.gateway) == (known[0].device, known[0].gateway)
+    return (found.route.device, found.route.gateway) == (known.route.device, known.route.gateway)
 
 
-def _has_pod_on(flow: Flow, node: Node) -> bool:
-    return (flow.source == node and flow.case.source.kind == "pod") or (
-        flow.target == node and flow.case.target.kind == "pod"
-    )
+def _a_pod_on(seen: Observation, node: Node) -> str:
+    """The address of one; "" when no path has an end there."""
+    key = ("pod", node)
+    if key not in seen.ways.remembered:
+        own = (f.source_ip for f in seen.flows if f.source == node and f.case.source.kind is EndKind.POD)
+        others = (f.target_ip for f in seen.flows if f.target == node and f.case.target.kind is EndKind.POD)
+        seen.ways.remembered[key] = next(filter(None, (*own, *others)), "")
+    return str(seen.ways.remembered[key])

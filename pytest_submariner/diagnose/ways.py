@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from pytest_submariner.dataplane.constants import VX_SUBMARINER, VX_SUBMARINER_PORT
 from pytest_submariner.diagnose.flow import Flow
@@ -61,6 +62,8 @@ class Ways:
         self._topology = topology
         self._sights = sights
         self._found: dict[str, tuple[Passage, ...]] = {}
+        self.remembered: dict[object, Any] = {}
+        """Room for what others compute of passages."""
 
     def of(self, flow: Flow) -> tuple[Passage, ...]:
         """In order, request first; of nodes that were read only. They end where a ClusterIP is not translated. Empty for what is no
@@ -78,7 +81,9 @@ class Ways:
         return asked and not any(is_ovn(cluster) for cluster in clusters)
 
     def _walk(self, flow: Flow) -> Iterator[Passage]:
-        trip = _Trip(self._topology, self._sights, Way.REQUEST, flow.target_ip if flow.to_service else "")
+        trip = _Trip(
+            self._topology, self._sights, self.remembered, Way.REQUEST, flow.target_ip if flow.to_service else ""
+        )
         packet = Packet(flow.source_ip, flow.target_ip, flow.case.protocol.value, EPHEMERAL, flow.port)
         if flow.case.source.kind is not Kind.POD:
             packet = replace(packet, source=_chosen_source(trip.sight(flow.source), flow) or flow.source_ip)
@@ -87,7 +92,7 @@ class Ways:
         met = trip.packet
         if trip.is_for_service:
             return
-        back = _Trip(self._topology, self._sights, Way.REPLY)
+        back = _Trip(self._topology, self._sights, self.remembered, Way.REPLY)
         reply = replace(
             met,
             source=met.destination,
@@ -107,11 +112,17 @@ class _Trip:
     """One way of a flow; `packet` is as it is so far."""
 
     def __init__(
-        self, topology: Topology, sights: Mapping[tuple[str, str], NodeSight], way: Way, service: str = ""
+        self,
+        topology: Topology,
+        sights: Mapping[tuple[str, str], NodeSight],
+        remembered: dict[object, Any],
+        way: Way,
+        service: str = "",
     ) -> None:
         """`service`: the ClusterIP the flow is for, "" for a pod or host."""
         self._topology = topology
         self._sights = sights
+        self._remembered = remembered
         self._way = way
         self._service = service
         self.packet = Packet("", "")
@@ -154,14 +165,14 @@ class _Trip:
         if sight is None:
             return
         if is_pod:
-            self._set(in_device=_device(sight, self.packet.source))
+            self._set(in_device=self._device(sight, self.packet.source))
             yield self._translate(sight, Hook.PREROUTING)
         else:
-            self._set(out_device=out or _device(sight, self.packet.destination))
+            self._set(out_device=out or self._device(sight, self.packet.destination))
             yield self._translate(sight, Hook.OUTPUT)
         if self.is_for_service and not out:
             return
-        self._set(out_device=out or _device(sight, self.packet.destination))
+        self._set(out_device=out or self._device(sight, self.packet.destination))
         if is_pod:
             yield self._pass(sight, Hook.FORWARD)
         yield self._translate(sight, Hook.POSTROUTING)
@@ -175,7 +186,7 @@ class _Trip:
         yield self._translate(sight, Hook.PREROUTING)
         if self.is_for_service and not out:
             return
-        self._set(out_device=out or _device(sight, self.packet.destination))
+        self._set(out_device=out or self._device(sight, self.packet.destination))
         yield self._pass(sight, Hook.FORWARD)
         yield self._translate(sight, Hook.POSTROUTING)
         self._sent()
@@ -216,7 +227,16 @@ class _Trip:
         self.packet = replace(self.packet, in_device="", out_device="", mark=0)
 
     def _set(self, **parts: str) -> None:
-        self.packet = replace(self.packet, **parts)  # type: ignore[arg-type]
+        if any(getattr(self.packet, name) != value for name, value in parts.items()):
+            self.packet = replace(self.packet, **parts)  # type: ignore[arg-type]
+
+    def _device(self, sight: NodeSight, ip: str) -> str:
+        """Where the node sends packets for `ip`; "" when it is not known."""
+        key = ("device", sight.node, ip)
+        if key not in self._remembered:
+            found = None if not ip or ip in sight.own_ips else lookup(sight.before, ip)
+            self._remembered[key] = "" if found is None or found.refuses else found.route.device
+        return str(self._remembered[key])
 
     def _cable(self, cluster: Cluster, gateway: Node) -> str:
         return cable_device(cluster) or underlay(self.sight(gateway))
@@ -227,7 +247,7 @@ class _Trip:
         if sight is None:
             return ""
         pods = peer.facts.cni_ip if peer is not None and peer.facts is not None else None
-        return _device(sight, pods or other.internal_ip) or underlay(sight)
+        return self._device(sight, pods or other.internal_ip) or underlay(sight)
 
 
 def translated(sight: NodeSight, packet: Packet, passed: Passed) -> Packet:
@@ -255,11 +275,3 @@ def _chosen_source(sight: NodeSight | None, flow: Flow) -> str:
     if found.route.source:
         return found.route.source
     return next((address.ip for address in sight.addresses if address.device == found.route.device), "")
-
-
-def _device(sight: NodeSight, ip: str) -> str:
-    """Where the node sends packets for `ip`; "" when it is not known."""
-    if not ip or ip in sight.own_ips:
-        return ""
-    found = lookup(sight.before, ip)
-    return "" if found is None or found.refuses else found.route.device

@@ -163,7 +163,7 @@ def _dropping_by_chance(sight: NodeSight) -> Iterator[str]:
     remedy="Find the other host by its MAC (switch tables, `ip neigh`, hypervisor), take the address from it, and flush "
     "neighbours on the nodes "
     "(`ip neigh flush dev DEVICE`).",
-    effects=("UNDERLAY_PACKET_LOSS",),
+    effects=("UNDERLAY_PACKET_LOSS", "K8S_GATEWAY_STATUS_FROZEN"),
     sources=("RFC 5227",),
 )
 def underlay_duplicate_ip(seen: Observation) -> Iterator[Suspicion]:
@@ -187,7 +187,7 @@ def underlay_duplicate_ip(seen: Observation) -> Iterator[Suspicion]:
     evidence="A queue with a rate on the node's NIC, which drops or holds back; paths work when little is sent.",
     remedy="Remove the shaper (`tc qdisc del dev DEVICE root`) or raise its rate; do not take time-outs of a conformance test for lost "
     "connectivity.",
-    effects=("UNDERLAY_PACKET_LOSS",),
+    effects=("UNDERLAY_PACKET_LOSS", "K8S_GATEWAY_STATUS_FROZEN"),
     sources=("tc-tbf(8)",),
 )
 def underlay_throttled(seen: Observation) -> Iterator[Suspicion]:

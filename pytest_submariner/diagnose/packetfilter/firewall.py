@@ -9,7 +9,7 @@ its addresses' kinds cost."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from pytest_submariner.diagnose.packetfilter.addresses import Known, number, span
@@ -53,12 +53,7 @@ class Firewall:
 
     def steps(self, chain: BaseChain, packet: Packet) -> tuple[Step, ...]:
         """What the packet meets in one base chain."""
-        key = (
-            id(chain),
-            self._kind(packet.source),
-            self._kind(packet.destination),
-            replace(packet, source="", destination=""),
-        )
+        key = self._key(chain, packet)
         found = self._walks.get(key)
         if found is None:
             walk = Walk(chain, packet, self.known)
@@ -95,7 +90,8 @@ class Firewall:
                 continue
             found = self.steps(chain, packet)
             steps += found
-            packet = packet.with_mark(self._mark(chain, packet))
+            mark = self._mark(chain, packet)
+            packet = packet if mark == packet.mark else packet.with_mark(mark)
             if chain.kind != "nat":
                 if any(step.sure and _untracks(step) for step in found):
                     return Passed(packet, None, tuple(steps))
@@ -108,13 +104,22 @@ class Firewall:
         return Passed(packet, may_be, tuple(steps))
 
     def _mark(self, chain: BaseChain, packet: Packet) -> int | None:
-        key = (
+        return self._marks[self._key(chain, packet)]
+
+    def _key(self, chain: BaseChain, packet: Packet) -> object:
+        return (
             id(chain),
             self._kind(packet.source),
             self._kind(packet.destination),
-            replace(packet, source="", destination=""),
+            packet.protocol,
+            packet.source_port,
+            packet.destination_port,
+            packet.in_device,
+            packet.out_device,
+            packet.state,
+            packet.is_reply,
+            packet.mark,
         )
-        return self._marks[key]
 
     @cached_property
     def _dropping(self) -> frozenset[Hook]:
