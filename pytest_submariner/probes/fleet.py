@@ -44,6 +44,7 @@ class Fleet:
         self._services: dict[Place, str] = {}
         self._errors: dict[Place, str] = {}
         self._namespaces: dict[str, bool] = {}
+        self._making: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
         self._newest = float("-inf")
 
@@ -53,9 +54,10 @@ class Fleet:
         return max(0.0, self._newest + SETTLE_S - time.monotonic())
 
     def ensure(self, places: Collection[Place], services: Collection[Place]) -> None:
-        """Have a running pod at each of `places`, and a Service for each of `services`. Clusters are worked on side by side."""
+        """Have a running pod at each of `places`, and a Service for each of `services`, which does not make its pod. Clusters are worked on
+        side by side; so may be several calls for different places."""
         wanted: dict[str, tuple[set[Place], set[Place]]] = defaultdict(lambda: (set(), set()))
-        for place in {*places, *services} - self._pods.keys():
+        for place in set(places) - self._pods.keys():
             wanted[place.cluster][0].add(place)
         for place in set(services) - self._services.keys():
             wanted[place.cluster][1].add(place)
@@ -130,16 +132,19 @@ class Fleet:
         self._await(kube, made)
 
     def _ensure_namespace(self, cluster: str, kube: KubeClient) -> None:
-        if self._namespaces.get(cluster):
-            return
-        for name in remove_expired(kube, time.time()):
-            logger.info("%s: removed %s, left behind by an earlier run", cluster, name)
-        try:
-            kube.create("namespaces", pods.namespace(self.run_id, time.time()))
-        except ApiError as error:
-            if error.reason != "AlreadyExists":
-                raise
-        self._namespaces[cluster] = True
+        with self._lock:
+            making = self._making[cluster]
+        with making:
+            if self._namespaces.get(cluster):
+                return
+            for name in remove_expired(kube, time.time()):
+                logger.info("%s: removed %s, left behind by an earlier run", cluster, name)
+            try:
+                kube.create("namespaces", pods.namespace(self.run_id, time.time()))
+            except ApiError as error:
+                if error.reason != "AlreadyExists":
+                    raise
+            self._namespaces[cluster] = True
 
     def _create_pod(self, kube: KubeClient, place: Place) -> None:
         end = time.monotonic() + ACCOUNT_S

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -95,7 +95,11 @@ class Prober:
         status = [route for route in routes if route.case.protocol is PathProtocol.STATUS]
         vx = [route for route in routes if route.case.target.kind is Kind.VX]
         traffic = [route for route in routes if route not in status and route not in vx]
-        self._make_pods(traffic, vx)
+        with ThreadPoolExecutor(1, thread_name_prefix="prober-vx") as beside:
+            # Before the others, whose host traffic raises the very counter that is evidence there; mostly it waits, and so do new pods.
+            pinged = beside.submit(self._ping_vx, vx)
+            self._make_pods(traffic, {place for route in vx for place in _ends_of(route)})
+            results.update(pinged.result())
         with ThreadPoolExecutor(SOURCES_AT_ONCE, thread_name_prefix="prober") as pool:
             read = [pool.submit(self._read_status, route, promises[route.case.id]) for route in status]
             sources = _by_source(traffic)
@@ -112,8 +116,6 @@ class Prober:
         results.update(
             listeners.confirm(traffic, results, partial(ask_listener, self._kube, self._fleet), self._fleet.port)
         )
-        # After the others, whose host traffic raises the very counter that is evidence here.
-        results.update(self._ping_vx(vx))
         return {case.id: results[case.id] for case in cases}
 
     @property
@@ -130,15 +132,14 @@ class Prober:
         if not self.settings.keep:
             self._fleet.close()
 
-    def _make_pods(self, traffic: Iterable[Route], vx: Iterable[Route]) -> None:
+    def _make_pods(self, routes: Iterable[Route], made: Collection[Place]) -> None:
+        """All but those that somebody else makes."""
         places: set[Place] = set()
         services: set[Place] = set()
-        for route in traffic:
+        for route in routes:
             places.update({route.source, *([route.target] if route.target else [])})
             services.update([route.service] if route.service else [])
-        for route in vx:
-            places.update({route.source, Place(route.placement.target.cluster, route.placement.target.name, True)})
-        self._fleet.ensure(places, services)
+        self._fleet.ensure(places.difference(made), services)
 
     def _share(self, sources: int) -> float | None:
         """Probes per second that each of so many sources may start."""
@@ -192,6 +193,7 @@ class Prober:
             return {}
         from pytest_submariner.probes.vx_ping import VxPing
 
+        self._fleet.ensure({place for route in routes for place in _ends_of(route)}, ())
         vx_ping = VxPing(self.topology, self._kube, self._fleet, self._node_exec)
         with ThreadPoolExecutor(SOURCES_AT_ONCE, thread_name_prefix="vx") as pool:
             return {
@@ -241,6 +243,12 @@ def _by_source(routes: Iterable[Route]) -> list[list[Route]]:
     for route in routes:
         groups[route.source].append(route)
     return list(groups.values())
+
+
+def _ends_of(route: Route) -> tuple[Place, Place]:
+    """The host-network pods at both ends of the ping of vx-submariner."""
+    node = route.placement.target
+    return route.source, Place(node.cluster, node.name, True)
 
 
 def _result(case: PathCase, promised: Promise, verdict: Verdict, detail: str) -> PathResult:

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from pytest_submariner.transport.node import NodeExec
 
 ECHOES = 3
-INTERVAL_S = 0.1
+INTERVAL_S = 0.05
 WAIT_S = 1.0
-QUIET_S = 0.5
+QUIET_S = 0.4
 SPARE_S = 0.3
 LOOPBACK = "lo"
 CAPTURE_S = 20.0
-"""The gateway's capture ends half a second after the last packet of ours; this is for when none comes."""
+"""The gateway's capture ends a moment after the last packet of ours; this is for when none comes."""
 START_S = 15.0
 Documents = list[dict[str, Any]]
 
@@ -112,10 +112,11 @@ class VxPing:
         token = uuid.uuid4().hex[:16]
         capture = _Request(token, None, CAPTURE_S)
         ready: queue.Queue[str | None] = queue.Queue()
-        with ThreadPoolExecutor(1, thread_name_prefix="vx-gateway") as pool:
+        with ThreadPoolExecutor(2, thread_name_prefix="vx-gateway") as pool:
             captured: Future[Documents] = pool.submit(self._converse, there, capture, ready)
+            counters = pool.submit(self._rules, worker)
             address = _ready_address(ready, captured, gateway)
-            before, unread = self._rules(worker)
+            before, unread = counters.result()
             sent = self._converse(here, _Request(token, address, ECHOES * INTERVAL_S + WAIT_S), None)
             after, unread_after = self._rules(worker)
             self._end(captured, there, token)
