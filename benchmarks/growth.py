@@ -40,7 +40,7 @@ def grow(nodes: int) -> Size:
     """A lab of so many nodes, half of them in each cluster, and the mesh in it."""
     sys.stderr.write(f"{nodes} nodes (load {os.getloadavg()[0]:.1f})\n")
     with running.lab("--workers", str(nodes // CLUSTERS - 1)) as boot:
-        run = running.suites("suites/mesh", "--submariner-mesh")
+        run = running.suites("--submariner-mesh", folder="suites/mesh")
     for path in run.wrong:
         sys.stderr.write(f"  {path}: {run.verdicts[path]}\n")
     return Size(

@@ -47,11 +47,11 @@ class Run:
         return [path for path, verdict in self.verdicts.items() if verdict not in {"ok", "by-design", "skipped"}]
 
 
-def suites(*options: str, lab: str = LAB) -> Run:
-    """`pytest suites` with these options on the running lab, imports and report included. SystemExit when nothing was measured."""
-    with tempfile.TemporaryDirectory() as folder:
-        results, requests = Path(folder) / "results.json", Path(folder) / "requests"
-        argv = [sys.executable, "-m", "pytest", "suites", "-q", "-p", "no:cacheprovider", *PLUGINS, *options]
+def suites(*options: str, lab: str = LAB, folder: str = "suites") -> Run:
+    """`pytest suites` (or a folder of it) with these options on the running lab, imports and report included. SystemExit when nothing was measured."""
+    with tempfile.TemporaryDirectory() as scratch:
+        results, requests = Path(scratch) / "results.json", Path(scratch) / "requests"
+        argv = [sys.executable, "-m", "pytest", folder, "-q", "-p", "no:cacheprovider", *PLUGINS, *options]
         argv += [f"--submariner-lab={lab}", f"--submariner-results={results}"]
         environment = {**_environment(), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "BENCHMARK_REQUESTS": str(requests)}
         with _memory(lab) as memory:
