@@ -48,7 +48,8 @@ class Run:
 
 
 def suites(*options: str, lab: str = LAB, folder: str = "suites") -> Run:
-    """`pytest suites` (or a folder of it) with these options on the running lab, imports and report included. SystemExit when nothing was measured."""
+    """`pytest suites` (or a folder of it) with these options on the running lab, imports and report included. SystemExit when nothing
+    was measured."""
     with tempfile.TemporaryDirectory() as scratch:
         results, requests = Path(scratch) / "results.json", Path(scratch) / "requests"
         argv = [sys.executable, "-m", "pytest", folder, "-q", "-p", "no:cacheprovider", *PLUGINS, *options]
