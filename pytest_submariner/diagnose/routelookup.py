@@ -35,7 +35,7 @@ class Decision:
     @property
     def by_policy(self) -> bool:
         """Decided by a table of its own, before the main one is asked."""
-        return self.rule.table not in MAIN_TABLES
+        return not self.rule.action and self.rule.table not in MAIN_TABLES
 
 
 def lookup(state: NodeState, destination: str, source: str = "") -> Decision | None:
@@ -46,7 +46,8 @@ def lookup(state: NodeState, destination: str, source: str = "") -> Decision | N
         if rule.selector or not _asks(rule.source, source) or not _asks(rule.destination, destination):
             continue
         if rule.action:
-            return Decision(rule, (Route(destination, "", table="", kind=rule.action),))
+            asked = "default" if rule.destination == "all" else rule.destination
+            return Decision(rule, (Route(asked, "", table="", kind=rule.action),))
         best = longest(destination, (route for route in routes if route.table == rule.table))
         if best and best[0].kind != "throw":
             return Decision(rule, best)

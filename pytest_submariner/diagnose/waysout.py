@@ -89,6 +89,8 @@ def leaves(decision: Decision | None) -> str:
         return "has no route"
     route = decision.route
     where = f"({route.destination}, table {route.table}, protocol {route.protocol})"
+    if decision.rule.action:
+        return f"is refused by ip rule {decision.rule.priority} ({decision.rule.action})"
     if decision.refuses:
         return f"is refused by a route of type {route.kind} {where}"
     hops = " and ".join(f"via {r.gateway} dev {r.device}" if r.gateway else f"dev {r.device}" for r in decision.routes)

@@ -168,6 +168,12 @@ FAULTS: dict[str, tuple[str, str, Signature, Change]] = {
         TO_PODS,
         routes("c1-w1", Route(RPOD, "", kind="prohibit", protocol="80"), without=(RPOD,)),
     ),
+    "a rule that refuses": (
+        "ROUTE_BLACKHOLE",
+        "c1-w1",
+        TO_PODS,
+        lambda seen: changed(seen, "c1-w1", rules=lambda rules: [Rule(50, "", "all", RPOD, action="prohibit"), *rules]),
+    ),
     "a part unreachable": (
         "ROUTE_BLACKHOLE",
         "c1-w1",
