@@ -70,7 +70,7 @@ def blank(data: Any, key: str = "") -> Any:
     """Data of JSON's types with `redact` applied to every text, and without what has the name of a secret, also as the
     argument after `--token`. Only texts change, so an observation can be read and diagnosed again."""
     if isinstance(data, dict):
-        return {name: blank(value, str(name)) for name, value in data.items()}
+        return {name: blank(value, str(name)) for name, value in _variable(data).items()}
     if isinstance(data, (list, tuple)):
         flagged = (False, *(isinstance(item, str) and _SECRET_FLAG.fullmatch(item) is not None for item in data))
         return [

@@ -39,6 +39,10 @@ def golden() -> Callable[[str, str], None]:
 
 @pytest.fixture
 def topology() -> Topology:
+    return _topology()
+
+
+def _topology() -> Topology:
     def cluster(number: int) -> Cluster:
         position = f"c{number}"
         return Cluster(
@@ -89,6 +93,10 @@ def _blocked() -> PathResult:
 
 @pytest.fixture
 def snat_missing() -> Finding:
+    return _snat_missing()
+
+
+def _snat_missing() -> Finding:
     return Finding(
         code="NF_HOSTNET_SNAT_MISSING",
         cluster="c1",
@@ -130,9 +138,20 @@ def _story() -> PathResult:
 
 
 @pytest.fixture
-def recorder(topology: Topology, blocked: PathResult, snat_missing: Finding, story: PathResult) -> Recorder:
+def recorder() -> Recorder:
+    return finished_run()
+
+
+@pytest.fixture(scope="session")
+def failing_run() -> Recorder:
+    """The same run for tests that only read it."""
+    return finished_run()
+
+
+def finished_run() -> Recorder:
+    blocked, story = _blocked(), _story()
     recorder = Recorder(
-        provider="lab", started="2030-01-02T03:04:05+00:00", planned=35, duration_s=12.345, topology=topology
+        provider="lab", started="2030-01-02T03:04:05+00:00", planned=35, duration_s=12.345, topology=_topology()
     )
     recorder.add_timing("boot_s", 1.25)
     recorder.add_timing("probe_s", 0.5)
@@ -155,7 +174,7 @@ def recorder(topology: Topology, blocked: PathResult, snat_missing: Finding, sto
     recorder.add(_like(blocked, "pod.ngw.c1--pod.gw.c2--icmp", Verdict.ERROR, "pod exec: connection refused"))
     recorder.add(_like(blocked, "pod.ngw.c1--pod.ngw.c2--tcp--pmtu", Verdict.SKIPPED, "needs ping with -M do"))
     recorder.add(story)
-    recorder.add_finding(snat_missing)
+    recorder.add_finding(_snat_missing())
     recorder.comparison = {
         "source": "reports/subctl.xml",
         "specs": [

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
+from browser import CHROMIUM, chromium, new_tab
 
 from pytest_submariner.model.path import PathCase
 from pytest_submariner.report import allure_folder, allure_html, node
 from pytest_submariner.report.recorder import Recorder
 from pytest_submariner.report.text import title
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PATIENCE_S = 60
-
 
 @pytest.fixture(scope="session")
-def page(allure_results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    allure_folder.finish(allure_results, Recorder(provider="lab"), {})
+def page(allure_results: Path, failing_run: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    crashed = [("test_items.py::test_lost[pod.gw.c1--pod.gw.c2--tcp]", "worker 'gw0' crashed while running it")]
+    allure_folder.finish(allure_results, failing_run, {}, crashed=crashed)
     try:
         return allure_html.generate(allure_results, tmp_path_factory.mktemp("html"))
     except node.NodeUnavailable as reason:
@@ -41,86 +36,57 @@ def test_one_file_that_asks_no_other_host(page: Path) -> None:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium to open the report: apt-get install chromium")
-def test_opens_in_a_browser_without_complaint(page: Path, tmp_path: Path) -> None:
+def test_reads_in_a_browser_without_complaint(page: Path, tmp_path: Path) -> None:
+    with chromium(tmp_path / "profile") as port:
+        asyncio.run(read(page, port))
+
+
+async def read(page: Path, port: int) -> None:
+    """As somebody would who looks for the reason of a failure."""
     story = title(PathCase.parse("hostpod.ngw.c1--vx.gw.c1--icmp"))
-    seen = asyncio.run(open_in_browser(page, tmp_path / "profile", story))
-    assert seen["complaints"] == []
-    assert [url for url in seen["requests"] if url.startswith("http")] == []
-    assert story in seen["text"]
-    assert "Submariner conformance" in seen["text"]
+    failing = title(PathCase.parse("hostpod.ngw.c1--pod.ngw.c2--tcp"))
+    async with new_tab(port) as tab:
+        await tab.resize(1280, 1000)
+        await tab.open(page.as_uri())
+        await tab.until(shows("Submariner conformance"))
+        await tab.until(f"({OPEN_BRANCHES}).includes({json.dumps(story)})")
+        assert await tab.run(shows("worker 'gw0' crashed")) is False
+        await tab.until(click(failing, within='[data-testid="tree-leaf"]'))
+        await tab.until(shows("Category: Causes that were proven"))
+        assert await tab.run(shows("[NF_HOSTNET_SNAT_MISSING]"))
+        assert await tab.run(shows("Cause: NF_HOSTNET_SNAT_MISSING on c1-w1, c1: nat/SUBMARINER-POSTROUTING"))
+        await tab.until(click("What was seen on its way"))
+        await tab.until(click("Where the path is lost"))
+        await tab.until(f"{PICTURE} > 300")
+        assert tab.complaints == []
+        assert [url for url in tab.requests if url.startswith("http")] == []
 
 
-async def open_in_browser(page: Path, profile: Path, wanted: str) -> dict[str, Any]:
-    """Open every branch of the tree until `wanted` is visible; then what is on the page, what the console said, which URLs were asked."""
-    assert CHROMIUM is not None
-    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0"]
-    environ = {**os.environ, "HOME": str(profile.parent)}
-    argv = [CHROMIUM, *flags, f"--user-data-dir={profile}", "about:blank"]
-    browser = await asyncio.create_subprocess_exec(
-        *argv, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not (profile / "DevToolsActivePort").is_file():
-                assert browser.returncode is None, f"Chromium ended with {browser.returncode}"
-                await asyncio.sleep(0.05)
-            port = (profile / "DevToolsActivePort").read_text(encoding="ascii").split()[0]
-            return await inspect(f"http://127.0.0.1:{port}", page.as_uri(), wanted)
-    finally:
-        if browser.returncode is None:
-            browser.kill()
-        await browser.wait()
-
-
-OPEN_BRANCHES = """
+OPEN_BRANCHES = """(() => {
     [...document.querySelectorAll('[data-testid="tree-arrow"]')].forEach(arrow => {
         const header = arrow.closest('[data-testid="tree-section"]') || arrow.closest('button') || arrow.parentElement;
         header && header.click();
     });
-    document.body.innerText
-"""
+    return document.body.innerText
+})()"""
+PICTURE = """Math.max(0, ...[...document.querySelectorAll('img[alt$=".svg"]')].map(image => image.naturalWidth))"""
+"""Pixels the widest attached picture takes, once it is drawn."""
 
 
-async def inspect(endpoint: str, url: str, wanted: str) -> dict[str, Any]:
-    seen: dict[str, Any] = {"complaints": [], "requests": [], "text": ""}
-    async with aiohttp.ClientSession() as http:
-        async with http.get(f"{endpoint}/json") as answer:
-            tabs = await answer.json(content_type=None)
-        debugger = next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
-        async with http.ws_connect(debugger, max_msg_size=0) as socket:
-            number = 0
-
-            async def ask(method: str, **params: Any) -> Any:
-                nonlocal number
-                number += 1
-                await socket.send_json({"id": number, "method": method, "params": params})
-                while True:
-                    message = await socket.receive_json()
-                    if message.get("id") == number:
-                        return message.get("result")
-                    note(message, seen)
-
-            for domain in ("Runtime", "Log", "Page", "Network"):
-                await ask(f"{domain}.enable")
-            await ask("Page.navigate", url=url)
-            while wanted not in seen["text"]:
-                await asyncio.sleep(0.3)
-                found = await ask("Runtime.evaluate", expression=OPEN_BRANCHES, returnByValue=True)
-                seen["text"] = str(found["result"].get("value", ""))
-    return seen
+def shows(text: str) -> str:
+    """A script: whether the page shows a text."""
+    return f"document.body.innerText.includes({json.dumps(text)})"
 
 
-def note(message: dict[str, Any], seen: dict[str, Any]) -> None:
-    """Keep what a person with open developer tools would see in red."""
-    method, params = message.get("method"), message.get("params", {})
-    if method == "Runtime.exceptionThrown":
-        seen["complaints"].append(json.dumps(params["exceptionDetails"])[:500])
-    elif (method == "Log.entryAdded" and params["entry"]["level"] == "error") or (
-        method == "Runtime.consoleAPICalled" and params["type"] in ("error", "assert")
-    ):
-        seen["complaints"].append(json.dumps(params)[:500])
-    elif method == "Network.requestWillBeSent":
-        seen["requests"].append(params["request"]["url"])
+def click(text: str, within: str = "*") -> str:
+    """A script: click the innermost element that has this text; false while there is none."""
+    return f"""(() => {{
+        const found = [...document.querySelectorAll({json.dumps(within)})]
+            .filter(e => e.textContent.includes({json.dumps(text)}) && e.getClientRects().length)
+            .filter(e => ![...e.children].some(child => child.textContent.includes({json.dumps(text)})) || {json.dumps(within)} != "*");
+        found.length && found[0].click();
+        return found.length > 0
+    }})()"""
 
 
 def command(*argv: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
