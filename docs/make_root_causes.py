@@ -13,9 +13,10 @@ from pytest_submariner.lab.faults import FAULTS
 FILE = Path(__file__).with_name("root-causes.md")
 _HEAD = """# Root causes
 
-Written by `./dev docs` from `pytest_submariner/diagnose/causes/`; a test keeps it true. Each cause has a code, which results.json, JUnit, Allure and
-the terminal use. A cause is named when the state of a node or an object shows it and failing paths fit it; what no cause explains is
-reported as `UNEXPLAINED`, with the hop at which packets were lost and the object there whose counter rose.
+Written by `./dev docs` from `pytest_submariner/diagnose/causes/`; a test keeps it true. Each cause has a code, which
+results.json, JUnit, Allure and the terminal use. A cause is named when the state of a node or an object shows
+it and failing paths fit it; what no cause explains is `UNEXPLAINED`, with the hop at which packets were lost and the object there
+whose counter rose.
 
 """
 
@@ -47,7 +48,9 @@ def _entry(cause: Cause) -> Iterator[str]:
         ("Evidence", cause.evidence),
         ("Remedy", cause.remedy),
     ):
-        yield from textwrap.wrap(f"- **{name}.** {text}", 140, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        yield from textwrap.wrap(
+            f"- **{name}.** {text}", 140, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
     if cause.effects:
         yield f"- **Not reported beside it**, since they follow from it: {', '.join(f'`{code}`' for code in cause.effects)}."
     if faults:
