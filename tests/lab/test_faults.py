@@ -95,7 +95,6 @@ def test_look_alikes_are_listed_apart() -> None:
     [
         ("nf-hostnet-snat-missing", []),
         ("overlay-device-missing", ["--otherwise"]),
-        ("cable-peer-fdb-missing", []),
         ("healthy-calico-pools", []),
     ],
 )

@@ -48,6 +48,9 @@ while True:
     flow.sendto(b"no answer wanted", (sys.argv[2], 42424))
     ready()
     time.sleep(2)"""
+_SAME_ADDRESS: Final = """ip addr del $WV/8 dev vx-submariner
+ip addr add $OWV/8 dev vx-submariner
+for cidr in $RPOD $RSVC; do ip route replace $cidr via $GV dev vx-submariner proto static; done"""
 _gateway: Final = partial(LookAlike, role=Role.GATEWAY)
 _worker: Final = partial(LookAlike, role=Role.NON_GATEWAY)
 _cluster: Final = partial(LookAlike, role=Role.CLUSTER)
@@ -96,9 +99,7 @@ LOOK_ALIKES: Final[tuple[LookAlike, ...]] = (
     _worker(
         id="healthy-same-overlay-address",
         title="two nodes that are no gateways derive the same 240.x address",
-        steps=(
-            DeviceChanged("vx-submariner", "ip addr add $OWV/8 dev vx-submariner; ip addr del $WV/8 dev vx-submariner"),
-        ),
+        steps=(DeviceChanged("vx-submariner", _SAME_ADDRESS),),
         needs=("OTHER_WORKER",),
         why="nothing is sent to a worker's 240.x address but answers to its own ARP",
     ),
