@@ -12,6 +12,8 @@ BULK = "bulk"
 """A mebibyte each way, which meets every limit that a short exchange slips through."""
 SIZE_TAGS = (PMTU, BULK)
 BULK_BYTES = 1 << 20
+LARGEST = 65535
+"""Bytes of an IPv4 packet (RFC 791)."""
 
 VXLAN_OVERHEAD = 50
 """Of vx-submariner, and of the cable driver vxlan: both take it off the MTU of the default device (`submariner:pkg/vxlan/vxlan.go`)."""
@@ -30,13 +32,14 @@ def overhead(cable_driver: str) -> int:
     return VXLAN_OVERHEAD if cable_driver == "vxlan" else max(VXLAN_OVERHEAD, IPSEC_OVERHEAD)
 
 
-def must_carry(underlays: Sequence[Sequence[int]], cable_driver: str, source_mtu: int | None) -> int | None:
+def must_carry(underlays: Sequence[Sequence[int]], cable_driver: str, ends: int = LARGEST) -> int | None:
     """Bytes of the largest IP packet that must get through unfragmented; None when nobody told an MTU.
 
     `underlays` are the MTUs of nodes, by cluster: the nodes of one share a network, whose MTU is the largest of theirs, and the
-    smaller one of two clusters limits what goes between them. Nothing larger than `source_mtu` can leave the source.
+    smaller one of two clusters limits what goes between them. `ends` is the MTU of the pods at both ends, the smaller one: nothing
+    larger leaves the source or comes in at the target.
     """
     known = [max(mtus) for mtus in underlays if mtus]
     if not known:
         return None
-    return min(min(known) - overhead(cable_driver), source_mtu or 65535)
+    return min(min(known) - overhead(cable_driver), ends)

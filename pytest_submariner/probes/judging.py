@@ -10,7 +10,7 @@ from pytest_submariner.model.path import Protocol as PathProtocol
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.topology import Topology
 from pytest_submariner.paths.expectations import Promise
-from pytest_submariner.paths.sizes import PMTU, must_carry, overhead
+from pytest_submariner.paths.sizes import LARGEST, PMTU, must_carry, overhead
 from pytest_submariner.probes.conversation import Conversation, Probe
 from pytest_submariner.probes.judge import Ends, judge
 from pytest_submariner.probes.measurement import Measurement
@@ -120,7 +120,11 @@ class Judging:
         hosts = {place: mtu for place, mtu in told.items() if place.host_network} or told
         underlays = [[mtu for place, mtu in hosts.items() if place.cluster == cluster] for cluster in ends]
         driver = self._topology.cluster(source.cluster).cable_driver
-        wanted = must_carry(underlays, driver, told.get(source))
+        targets = [mtu for place, mtu in told.items() if place.cluster == there and not place.host_network]
+        ends_carry = min((told.get(source, LARGEST), max(targets, default=LARGEST)))
+        wanted = must_carry(underlays, driver, ends_carry)
         if not wanted:
             return None, ""
+        if wanted == ends_carry:
+            return wanted, "the MTU of the pods at its ends"
         return wanted, f"MTU {min(max(mtus) for mtus in underlays if mtus)} less the tunnels' {overhead(driver)}"

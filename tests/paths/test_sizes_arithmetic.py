@@ -27,15 +27,15 @@ def test_tunnels_take_their_share_once(driver: str, taken: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("underlays", "source", "wanted"),
+    ("underlays", "ends", "wanted"),
     [
         ([[1500], [1500]], 1500, 1450),
-        ([[9001], [1500]], None, 1450),  # the narrower cluster limits
+        ([[9001], [1500]], 65535, 1450),  # the narrower cluster limits
         ([[1500, 1400], [1500]], 1500, 1450),  # one node that is lower than its neighbours is what shall be found
-        ([[1500], []], None, 1450),
-        ([[9001], [9001]], 1500, 1500),  # the source cannot send more
+        ([[1500], []], 65535, 1450),
+        ([[9001], [9001]], 1500, 1500),  # the pods at its ends are narrower
         ([[], []], 1500, None),
     ],
 )
-def test_what_must_be_carried(underlays: list[list[int]], source: int | None, wanted: int | None) -> None:
-    assert must_carry(underlays, "vxlan", source) == wanted
+def test_what_must_be_carried(underlays: list[list[int]], ends: int, wanted: int | None) -> None:
+    assert must_carry(underlays, "vxlan", ends) == wanted
