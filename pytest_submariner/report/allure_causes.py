@@ -76,7 +76,7 @@ def tell_crashes(folder: Path, crashed: Iterable[tuple[str, str]]) -> int:
     """A result for each (nodeid, message) that has none; returns how many were written."""
     known = [result for _, result in allure_results.every(folder)]
     written = 0
-    for nodeid, message in crashed:
+    for nodeid, message in dict(crashed).items():
         if any(allure_results.is_of(result, nodeid) for result in known):
             continue
         result = allure_results.blank(nodeid, at_ms=round(time.time() * 1000))

@@ -17,6 +17,7 @@ from pytest_submariner.model.topology import Role
 from pytest_submariner.report.allure_causes import NoProofs, Proofs, tell_causes, tell_crashes
 from pytest_submariner.report.allure_run import attach_run
 from pytest_submariner.report.json import write_atomically
+from pytest_submariner.report.overview.causes import UNEXPLAINED
 from pytest_submariner.report.recorder import Recorder
 
 CATEGORIES = Path(__file__).with_name("categories.json")
@@ -50,7 +51,7 @@ def categories(recorder: Recorder) -> list[dict[str, object]]:
     codes = dict.fromkeys(code for r in recorder.failures() for code in _codes(recorder, r.id, r.root_cause))
     by_cause: list[dict[str, object]] = [
         {
-            "name": f"Cause: {code}",
+            "name": "Lost on the way, no known cause" if code == UNEXPLAINED else f"Cause: {code}",
             "matchedStatuses": ["failed", "broken"],
             "messageRegex": rf"[\s\S]*\[[A-Z0-9_, ]*\b{code}\b[\s\S]*",
         }

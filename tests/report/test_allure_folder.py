@@ -11,6 +11,7 @@ import pytest
 from pytest_submariner.model.verdict import Outcome, Verdict
 from pytest_submariner.report.allure_folder import (
     CATEGORIES,
+    categories,
     drop_phantoms,
     executor,
     finish,
@@ -106,3 +107,72 @@ def test_every_failing_verdict_has_a_category_of_its_own(recorder: Recorder, ver
 def test_copies_for_people_who_run_allure_by_hand_are_the_same() -> None:
     assert (ROOT / "reports" / "categories.json").resolve() == CATEGORIES.resolve()
     assert "../pytest_submariner/report/allurerc.mjs" in (ROOT / "reports" / "allurerc.mjs").read_text(encoding="utf-8")
+
+
+def test_viewers_that_know_messages_only_get_a_category_per_cause(recorder: Recorder) -> None:
+    known = categories(recorder)
+    assert known[0]["name"] == "Cause: NF_HOSTNET_SNAT_MISSING"
+    blocked = recorder.result("hostpod.ngw.c1--pod.ngw.c2--tcp")
+    assert blocked is not None
+    message = "pytest_submariner.errors.PathFailed: " + failure(blocked, recorder.causes(blocked.id))
+    first = next(c for c in known if re.fullmatch(str(c.get("messageRegex", r"[\s\S]*")), message))
+    assert first == known[0]
+
+
+def test_a_result_of_a_failing_path_gets_its_cause_afterwards(tmp_path: Path, recorder: Recorder) -> None:
+    path = "hostpod.ngw.c1--pod.ngw.c2--tcp"
+    said = f"pytest_submariner.errors.PathFailed: {path}: blocked (should be reachable, is not)"
+    file = tmp_path / "a-result.json"
+    result = {"parameters": [{"name": "path", "value": path}], "status": "failed", "statusDetails": {"message": said}}
+    file.write_text(json.dumps({**result, "steps": [], "labels": [], "stop": 7}), encoding="utf-8")
+    finish(tmp_path, recorder, {})
+    told = json.loads(file.read_text(encoding="utf-8"))
+    first = told["statusDetails"]["message"].splitlines()[0]
+    assert first == f"{said} [NF_HOSTNET_SNAT_MISSING]"
+    assert {"name": "root_cause", "value": "NF_HOSTNET_SNAT_MISSING"} in told["labels"]
+    cause, seen = told["steps"]
+    assert (cause["name"], cause["status"]) == (
+        "Cause: NF_HOSTNET_SNAT_MISSING on c1-w1, c1: nat/SUBMARINER-POSTROUTING",
+        "failed",
+    )
+    assert [step["name"] for step in cause["steps"]][
+        -1
+    ] == "Remedy: restart the route agent on c1-w1; it writes the rule anew"
+    (picture,) = seen["attachments"]
+    assert picture["type"] == "image/svg+xml"
+    assert (tmp_path / picture["source"]).read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_an_item_of_a_dead_worker_keeps_its_history(tmp_path: Path) -> None:
+    """The ids are those allure-pytest gives: the item that runs next time continues the line."""
+    from allure_commons.model2 import Parameter
+    from allure_commons.utils import md5
+    from allure_pytest.utils import get_history_id
+
+    nodeid = "suites/cross_cluster/test_x.py::test_path[pod.gw.c1--pod.gw.c2--tcp]"
+    finish(tmp_path, Recorder(), {}, crashed=[(nodeid, "worker 'gw0' crashed"), (nodeid, "again")])
+    found = [json.loads(file.read_text(encoding="utf-8")) for file in tmp_path.glob("*-result.json")]
+    (result,) = found
+    full_name = "suites.cross_cluster.test_x#test_path"
+    parameters = [Parameter(name="path", value="pod.gw.c1--pod.gw.c2--tcp")]
+    assert result["fullName"] == full_name
+    assert result["testCaseId"] == md5(full_name)  # type: ignore[no-untyped-call]
+    assert result["historyId"] == get_history_id(full_name, parameters, {})
+    assert result["name"] == "Pod on a gateway node → Pod on a gateway node, c1 → c2, TCP"
+    assert result["status"] == "broken"
+
+
+def test_the_run_is_attached_as_picture_page_and_data(tmp_path: Path, recorder: Recorder) -> None:
+    finish(tmp_path, recorder, {})
+    (file,) = tmp_path.glob("*-globals.json")
+    attached = json.loads(file.read_text(encoding="utf-8"))["attachments"]
+    kinds = {entry["name"]: entry["type"] for entry in attached}
+    assert kinds == {
+        "Topology": "image/svg+xml",
+        "Matrices": "text/html",
+        "Paths": "text/csv",
+        "Agreement with subctl verify": "text/csv",
+    }
+    texts = {entry["name"]: (tmp_path / entry["source"]).read_text(encoding="utf-8") for entry in attached}
+    assert '<span class="bad" title="blocked">X</span>' in texts["Matrices"]
+    assert len(texts["Paths"].splitlines()) == 1 + len(recorder.results)
