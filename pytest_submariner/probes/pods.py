@@ -81,9 +81,26 @@ def agent_script(*arguments: str) -> str:
     """The same as a line of shell."""
     words = " ".join(arguments)
     return (
-        f'command -v python3 >/dev/null && exec python3 -I -S -u -c "$SUBMARINER_PROBE_AGENT" {words}; '
+        f'command -v python3 >/dev/null && exec python3 -I -S -u -c "{_LEAN}" {words}; '
         f'exec sh -c "$SUBMARINER_PROBE_SHELL" sh {words}'
     )
+
+
+_LEAN = """
+import marshal, os
+reader, writer = os.pipe()
+if os.fork() == 0:
+    code = compile(os.environ['SUBMARINER_PROBE_AGENT'], 'agent', 'exec')
+    with open(writer, 'wb') as out:
+        marshal.dump(code, out)
+    os._exit(0)
+os.close(writer)
+with open(reader, 'rb') as made:
+    code = marshal.load(made)
+os.wait()
+exec(code)
+"""
+"""Compiles the agent in a child: the compiler's memory, a third of all an agent has, would stay with it for its life."""
 
 
 def conversation_command() -> list[str]:
@@ -161,6 +178,7 @@ def pod(place: Place, run_id: str, image: str) -> dict[str, Any]:
         "SUBMARINER_PROBE_NAME": place.pod,
         "SUBMARINER_PROBE_AGENT": source_of("agent"),
         "SUBMARINER_PROBE_SHELL": shell_source(),
+        "MALLOC_ARENA_MAX": "1",  # glibc would give each of the agent's threads a heap of its own
     }
     if place.host_network:
         variables["SUBMARINER_PROBE_WATCHER"] = source_of("watcher")
