@@ -108,7 +108,7 @@ def _takes(other: Verdict, verdict: Verdict) -> bool:
     if verdict.cause.code not in other.cause.effects or other.cause is verdict.cause:
         return False
     if other.cause.rank is Rank.OBJECT:
-        return True
+        return {flow.id for flow in verdict.explained} <= {flow.id for flow in other.explained}
     return other.place == verdict.place
 
 

@@ -139,3 +139,16 @@ def test_a_remedy_names_the_node() -> None:
     about = replace(cause("A", cut_off), remedy="`kubectl get node NODE`, whose NODE_IP is wrong")
     (finding,) = findings(failing(healthy(), WORKER_OUT), [about])
     assert finding.remedy == "`kubectl get node c1-w1`, whose NODE_IP is wrong"
+
+
+def test_what_an_object_does_not_explain_is_no_effect_of_it() -> None:
+    """Two faults at once: the wider one keeps its own finding."""
+    services = cause(
+        "A",
+        lambda n: Suspicion(n, "o", (), scope.crossing() & scope.to_kind(Kind.SVC)),
+        effects=("OTHER",),
+        rank=Rank.OBJECT,
+        node="c1-gw",
+    )
+    seen = failing(healthy(), WORKER_OUT)
+    assert {f.code for f in findings(seen, [services, cause("OTHER", cut_off)])} == {"A", "OTHER"}
