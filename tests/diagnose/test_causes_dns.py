@@ -123,7 +123,8 @@ def discovering(**changes: Callable[[Objects], object]) -> Observation:
     seen = healthy()
     for position, objects in seen.objects.items():
         made = discovery(position)
-        changes.get(position, lambda _: None)(made)
+        if (change := changes.get(position)) is not None:
+            change(made)
         found = {**objects.found, **{kind: tuple(items) for kind, items in made.items()}}
         seen = replace(seen, objects={**seen.objects, position: replace(objects, found=found)})
     return seen

@@ -15,7 +15,7 @@ from pytest_submariner.diagnose.agentlogs import MOST_LINES, trouble
 from pytest_submariner.diagnose.clusterobjects import RESOURCES, BrokerProblem, ClusterObjects, Object
 from pytest_submariner.diagnose.redaction import REDACTED, lean, redact
 from pytest_submariner.errors import NodeUnreachable
-from pytest_submariner.kube.account import Untrusted
+from pytest_submariner.kube.account import Account, Untrusted
 from pytest_submariner.kube.errors import AccessDenied, ApiError, ResourceAbsent
 
 PLANTED = "eyJhbGciOiJSUzI1NiJ9.cGxhbnRlZC10b2tlbg.c2lnbmF0dXJl"
@@ -152,7 +152,7 @@ def test_services_of_namespaces_that_export() -> None:
 
 
 def test_absent_kinds_are_empty_and_denied_ones_unread() -> None:
-    refuse = {
+    refuse: dict[str, Exception] = {
         "ippools.crd.projectcalico.org": ResourceAbsent("this cluster has no ippools"),
         "nodes": ApiError("context c1: GET /api/v1/nodes: 403 nodes is forbidden", 403, "Forbidden"),
         "pods": ApiError("pods is forbidden", 403, "Forbidden"),
@@ -232,9 +232,9 @@ def test_an_expired_token_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_credentials_of_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    used: list[broker.Account] = []
+    used: list[Account] = []
 
-    def answer(self: broker.Account, resource: str, namespace: str) -> tuple[Object, ...]:
+    def answer(self: Account, resource: str, namespace: str) -> tuple[Object, ...]:
         used.append(self)
         return ()
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from observations import Change, changed, healthy, told
 
+from pytest_submariner.dataplane.objects import Endpoint
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.published import Published, all_published
 from pytest_submariner.nodestate import tunnels
@@ -44,7 +45,7 @@ def ipsec(*, packets: int = 40, encap: dict[str, int] | None = None) -> Observat
     in UDP)."""
     seen = healthy(cable="libreswan")
     for here, there in both_ways(seen):
-        pairs = list(product(here.own.subnets, there.own.subnets))
+        pairs = list(product(_own(here).subnets, _own(there).subnets))
         states = "".join(_states(here, there, number, packets, encap) for number, _ in enumerate(pairs, 1))
         policies = "".join(_policies(here, there, number, *pair) for number, pair in enumerate(pairs, 1))
         seen = changed(
@@ -90,8 +91,8 @@ def wireguard(
     seen = with_endpoints(healthy(cable="wireguard"), "c1", backend_config=lambda c: {**c, "publicKey": KEY["c1"]})
     seen = with_endpoints(seen, "c2", backend_config=lambda c: {**c, "publicKey": KEY["c2"]})
     for here, there in both_ways(seen):
-        subnets = ",".join((allowed or {}).get(here.position, there.own.subnets))
-        address = f"{there.own.private_ip}:{(ports or {}).get(there.position, 4500)}"
+        subnets = ",".join((allowed or {}).get(here.position, _own(there).subnets))
+        address = f"{_own(there).private_ip}:{(ports or {}).get(there.position, 4500)}"
         dump = f"submariner {(keys or KEY).get(here.position, KEY[here.position])} 4500\n"
         dump += f"submariner {KEY[there.position]} {address} {subnets} {handshake} 9184 7512\n"
         seen = changed(seen, f"{here.position}-gw", wireguard=tunnels.wireguard(Section(dump)))
@@ -128,6 +129,11 @@ def connected(seen: Observation, position: str, **connection: Any) -> Observatio
 def logged(seen: Observation, position: str, container: str, *lines: str) -> Observation:
     objects = replace(seen.objects[position], logs={container: lines})
     return replace(seen, objects={**seen.objects, position: objects})
+
+
+def _own(side: Published) -> Endpoint:
+    assert side.own is not None
+    return side.own
 
 
 def both_ways(seen: Observation) -> Iterator[tuple[Published, Published]]:
