@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_submariner.diagnose import broker, objects
+from pytest_submariner.diagnose import objects
 from pytest_submariner.diagnose.agentlogs import MOST_LINES, trouble
 from pytest_submariner.diagnose.clusterobjects import RESOURCES, BrokerProblem, ClusterObjects, Object
 from pytest_submariner.diagnose.redaction import REDACTED, lean, redact
