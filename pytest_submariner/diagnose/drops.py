@@ -86,9 +86,11 @@ def counted(sight: NodeSight, step: Step) -> str | None:
 
 def _scopes(seen: Observation, node: Node, asked: Places) -> tuple[Scope, Scope]:
     def dropped(flow: Flow) -> bool:
-        return any(drop.passage.node == node for drop in _drops(seen, flow, asked))
+        return seen.ways.passes(flow, node) and any(d.passage.node == node for d in _drops(seen, flow, asked))
 
     def opening(flow: Flow) -> bool:
+        if not seen.ways.passes(flow, node):
+            return False
         return any(drop.passage.node == node and drop.passage.opens for drop in _drops(seen, flow, asked))
 
     return Scope(f"whose packets {node.name} drops", dropped), Scope(f"which {node.name} lets nobody open", opening)

@@ -76,6 +76,8 @@ def wrong(seen: Observation, *kinds: Kind) -> Iterator[tuple[NodeSight, tuple[Tr
 
 def rewritten_at(seen: Observation, node: Node, *kinds: Kind) -> Scope:
     def holds(flow: Flow) -> bool:
+        if not seen.ways.passes(flow, node):
+            return False
         return any(t.kind in kinds and t.passage.node == node for t in translations(seen, flow))
 
     return Scope(f"whose source {node.name} does not handle as Submariner means it", holds)

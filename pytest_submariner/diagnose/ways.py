@@ -22,6 +22,8 @@ from pytest_submariner.diagnose.trace import Way
 from pytest_submariner.model.path import Kind
 from pytest_submariner.model.topology import Cluster, Node, Role, Topology
 
+_MOST = 4096
+"""Flows remembered with their packets, some kilobytes each."""
 CABLE_PORT = 4500
 """submariner:pkg/port/ports.go; an Endpoint's backend_config may say otherwise."""
 
@@ -69,8 +71,16 @@ class Ways:
         """In order, request first; of nodes that were read only. They end where a ClusterIP is not translated. Empty for what is no
         traffic, has no addresses, or is carried by OVN, whose packets netfilter does not see."""
         if flow.id not in self._found:
+            if len(self._found) >= _MOST:
+                self._found.clear()
             self._found[flow.id] = tuple(self._walk(flow)) if self._is_walked(flow) else ()
         return self._found[flow.id]
+
+    def passes(self, flow: Flow, node: Node) -> bool:
+        """Whether the flow's way leads over `node` at all; cheap, so ask it first: a mesh has tens of thousands of flows."""
+        if node in flow.nodes:
+            return True
+        return flow.crosses and node.role is Role.GATEWAY and node.cluster in (flow.source.cluster, flow.target.cluster)
 
     def at(self, flow: Flow, node: Node) -> tuple[Passage, ...]:
         return tuple(passage for passage in self.of(flow) if passage.node == node)

@@ -187,7 +187,7 @@ def cni_rpfilter_strict(seen: Observation) -> Iterator[Suspicion]:
 
 def _filtered(seen: Observation, node: Node, device: str) -> scope.Scope:
     def holds(flow: Flow) -> bool:
-        return any(
+        return seen.ways.passes(flow, node) and any(
             told.passage.node == node and told.passage.packet.in_device == device for told in refused(seen, flow)
         )
 
