@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         diagnosed = _read(arguments.sysdump) if arguments.sysdump else _look(arguments)
         if arguments.save_sysdump:
-            from pytest_submariner.diagnose.sysdump import write
+            from pytest_submariner.diagnose.sysdump.archive import write
 
             write(arguments.save_sysdump, diagnosed)
     except SubmarinerError as error:
@@ -187,7 +187,7 @@ class _Nodes:
 
 
 def _read(file: Path) -> Diagnosed:
-    from pytest_submariner.diagnose.sysdump import read
+    from pytest_submariner.diagnose.sysdump.archive import read
 
     return read(file)
 

@@ -35,9 +35,9 @@ class Proofs:
         return [] if flow is None else list(self._of(flow))
 
     def _of(self, flow: Flow) -> Iterator[Attachment]:
-        from pytest_submariner.diagnose.dumpfiles import against_model
-        from pytest_submariner.diagnose.redaction import redact
-        from pytest_submariner.diagnose.surroundings import surroundings
+        from pytest_submariner.diagnose.objects.redaction import redact
+        from pytest_submariner.diagnose.sysdump.dumpfiles import against_model
+        from pytest_submariner.diagnose.sysdump.surroundings import surroundings
 
         assert self._seen is not None
         for section in surroundings(self._seen, flow):

@@ -15,7 +15,7 @@ from pytest_submariner.settings import Settings
 
 if TYPE_CHECKING:
     from pytest_submariner.compare.ginkgo import GinkgoReport
-    from pytest_submariner.diagnose.dumpfiles import File
+    from pytest_submariner.diagnose.sysdump.dumpfiles import File
     from pytest_submariner.session import Session
 
 Written = list[tuple[str, str]]
@@ -96,7 +96,7 @@ def _sysdump(_config: pytest.Config, ours: Session) -> Path | None:
     diagnosed, settings = ours.diagnosing.last, ours.settings
     if diagnosed is None or not (settings.sysdump is not None or ours.recorder.failures()):
         return None
-    from pytest_submariner.diagnose import sysdump
+    from pytest_submariner.diagnose.sysdump import archive as sysdump
 
     file = settings.sysdump_file
     if not sysdump.may_replace(file, named=settings.sysdump is not None):
@@ -137,8 +137,8 @@ _WRITERS: tuple[tuple[str, Callable[[pytest.Config, Session], Path | None]], ...
 
 def _of_the_run(ours: Session) -> list[File]:
     """The reports that stand beside an observation in a sysdump, without secrets."""
-    from pytest_submariner.diagnose.dumpfiles import File
-    from pytest_submariner.diagnose.redaction import blank, redact
+    from pytest_submariner.diagnose.objects.redaction import blank, redact
+    from pytest_submariner.diagnose.sysdump.dumpfiles import File
     from pytest_submariner.report.json import document
     from pytest_submariner.report.markdown import page
 

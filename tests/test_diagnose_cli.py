@@ -13,8 +13,8 @@ from pytest_submariner import diagnose_cli
 from pytest_submariner.dataplane.constants import VX_SUBMARINER
 from pytest_submariner.diagnose.diagnosis import Diagnosed, conclude
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.record import from_dict, to_dict
-from pytest_submariner.diagnose.sysdump import SysdumpUnreadable, read, write
+from pytest_submariner.diagnose.sysdump.archive import SysdumpUnreadable, read, write
+from pytest_submariner.diagnose.sysdump.record import from_dict, to_dict
 from pytest_submariner.model.nodestate import Link
 
 

@@ -14,15 +14,15 @@ from typing import Protocol
 
 from pytest_submariner.diagnose.catalogue import CAUSES
 from pytest_submariner.diagnose.cause import Cause
-from pytest_submariner.diagnose.clusterobjects import ClusterObjects
 from pytest_submariner.diagnose.engine import findings
 from pytest_submariner.diagnose.flow import Flow, flows
 from pytest_submariner.diagnose.nodesight import NodeSight, sights
-from pytest_submariner.diagnose.objects import read_objects
+from pytest_submariner.diagnose.objects.clusterobjects import ClusterObjects
+from pytest_submariner.diagnose.objects.reader import read_objects
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.repeating import repeated
-from pytest_submariner.diagnose.trace import Trace
-from pytest_submariner.diagnose.tracer import Tracer
+from pytest_submariner.diagnose.reasoning.repeating import repeated
+from pytest_submariner.diagnose.tracing.trace import Trace
+from pytest_submariner.diagnose.tracing.tracer import Tracer
 from pytest_submariner.diagnose.unexplained import unexplained
 from pytest_submariner.errors import SubmarinerError
 from pytest_submariner.kube.client import KubeClient

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pytest_submariner.diagnose.cause import Cause, Layer, Rank, Suspicion
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.trace import Trace
+from pytest_submariner.diagnose.tracing.trace import Trace
 from pytest_submariner.model.finding import Evidence, EvidenceKind, Finding
 from pytest_submariner.model.path import Kind
 from pytest_submariner.model.topology import Role

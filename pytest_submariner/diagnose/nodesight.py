@@ -11,7 +11,7 @@ from pytest_submariner.dataplane.difference import Difference, Kind, differences
 from pytest_submariner.dataplane.expected import expected_state
 from pytest_submariner.dataplane.facts import cluster_view, node_facts
 from pytest_submariner.dataplane.view import ClusterView, NodeFacts
-from pytest_submariner.diagnose.clusterobjects import ClusterObjects, Object
+from pytest_submariner.diagnose.objects.clusterobjects import ClusterObjects, Object
 from pytest_submariner.diagnose.packetfilter.firewall import Firewall
 from pytest_submariner.errors import TopologyError
 from pytest_submariner.model.nodestate import Address, Link, NodeState, PacketFilterRule, Route

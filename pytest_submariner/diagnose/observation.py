@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from pytest_submariner.diagnose.clusterobjects import ClusterObjects
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.nodesight import NodeSight
-from pytest_submariner.diagnose.policies import Policies
-from pytest_submariner.diagnose.repeats import ArpAnswers, Repeat
+from pytest_submariner.diagnose.objects.clusterobjects import ClusterObjects
+from pytest_submariner.diagnose.reasoning.policies import Policies
+from pytest_submariner.diagnose.reasoning.repeats import ArpAnswers, Repeat
+from pytest_submariner.diagnose.reasoning.ways import Ways
+from pytest_submariner.diagnose.reasoning.waysout import WayOut, all_ways_out
 from pytest_submariner.diagnose.scope import Scope
-from pytest_submariner.diagnose.trace import Trace
-from pytest_submariner.diagnose.ways import Ways
-from pytest_submariner.diagnose.waysout import WayOut, all_ways_out
+from pytest_submariner.diagnose.tracing.trace import Trace
 from pytest_submariner.model.topology import Cluster, Node, Role, Topology
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.trace import Rung
+from pytest_submariner.diagnose.tracing.trace import Rung
 from pytest_submariner.model.filters import NftRule
 from pytest_submariner.model.finding import Evidence, EvidenceKind, Finding
 from pytest_submariner.model.nodestate import NodeState, PacketFilterRule

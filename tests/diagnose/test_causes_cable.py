@@ -11,7 +11,7 @@ from observations import changed, counted, failing, found, healthy, suspicions, 
 
 from pytest_submariner.diagnose.causes import cable, cable_addresses, cable_health, cable_vxlan
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.trace import Rung, Sighting, Trace, Way
+from pytest_submariner.diagnose.tracing.trace import Rung, Sighting, Trace, Way
 from pytest_submariner.lab.faults.signatures import CABLE
 from pytest_submariner.model.filters import NftChain, NftRule, NftTable
 from pytest_submariner.model.nodestate import Address, FdbEntry, Link, PacketFilterRule, Route, Rule

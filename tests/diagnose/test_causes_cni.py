@@ -12,8 +12,8 @@ from observations import changed, counted, failing, found, healthy, lost, suspic
 from pytest_submariner.diagnose.catalogue import BY_CODE
 from pytest_submariner.diagnose.cause import Cause
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.repeats import ArpAnswers, Repeat
-from pytest_submariner.diagnose.trace import Way
+from pytest_submariner.diagnose.reasoning.repeats import ArpAnswers, Repeat
+from pytest_submariner.diagnose.tracing.trace import Way
 from pytest_submariner.lab.faults.signatures import HOST_ONLY, NODE, NODE_LOCAL, Signature
 from pytest_submariner.model.nodestate import Address, FdbEntry, Link, Neighbour, PacketFilter, Qdisc, Route
 

@@ -12,9 +12,9 @@ from observations import failing, found, healthy, suspicions
 
 from pytest_submariner.diagnose.catalogue import CAUSES
 from pytest_submariner.diagnose.causes import dns
-from pytest_submariner.diagnose.corefile import forwards, has_zone
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.untried import NAMES
+from pytest_submariner.diagnose.reasoning.corefile import forwards, has_zone
+from pytest_submariner.diagnose.reasoning.untried import NAMES
 from pytest_submariner.lab.faults.signatures import CABLE
 
 OPERATOR = "submariner-operator"

@@ -13,7 +13,7 @@ from observations import changed, failing, found, healthy, suspicions, told
 
 from pytest_submariner.dataplane.constants import OWN_CHAINS
 from pytest_submariner.diagnose.causes import kubernetes, kubernetes_agents
-from pytest_submariner.diagnose.clusterobjects import BrokerProblem, Object
+from pytest_submariner.diagnose.objects.clusterobjects import BrokerProblem, Object
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.lab.faults.signatures import CABLE, NODE
 from pytest_submariner.model.topology import Node, Role

@@ -10,7 +10,7 @@ from observations import changed, counted, failing, found, healthy, suspicions
 
 from pytest_submariner.diagnose.catalogue import BY_CODE
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.trace import Rung, Sighting, Trace, Way
+from pytest_submariner.diagnose.tracing.trace import Rung, Sighting, Trace, Way
 from pytest_submariner.lab.faults.signatures import Signature
 from pytest_submariner.model.nodestate import PacketFilter
 from pytest_submariner.model.verdict import Verdict

@@ -13,7 +13,7 @@ from pytest_submariner.dataplane.links import FLOOD_MAC
 from pytest_submariner.diagnose.catalogue import BY_CODE
 from pytest_submariner.diagnose.cause import Layer
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.trace import Way
+from pytest_submariner.diagnose.tracing.trace import Way
 from pytest_submariner.lab.faults.signatures import NODE
 from pytest_submariner.model.nodestate import Address, FdbEntry, Link, Neighbour, NodeState, Socket
 

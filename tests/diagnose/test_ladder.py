@@ -8,9 +8,9 @@ import pytest
 from captures import flow_of
 from observations import changed, healthy
 
-from pytest_submariner.diagnose.ladder import Form, form, is_readable, ladder
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.trace import Rung, Way
+from pytest_submariner.diagnose.tracing.ladder import Form, form, is_readable, ladder
+from pytest_submariner.diagnose.tracing.trace import Rung, Way
 from pytest_submariner.model.topology import Role
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from pytest_submariner.diagnose import objects
-from pytest_submariner.diagnose.agentlogs import MOST_LINES, trouble
-from pytest_submariner.diagnose.clusterobjects import RESOURCES, BrokerProblem, ClusterObjects, Object
-from pytest_submariner.diagnose.redaction import REDACTED, lean, redact
+from pytest_submariner.diagnose.objects import reader as objects
+from pytest_submariner.diagnose.objects.agentlogs import MOST_LINES, trouble
+from pytest_submariner.diagnose.objects.clusterobjects import RESOURCES, BrokerProblem, ClusterObjects, Object
+from pytest_submariner.diagnose.objects.redaction import REDACTED, lean, redact
 from pytest_submariner.errors import NodeUnreachable
 from pytest_submariner.kube.account import Account, Untrusted
 from pytest_submariner.kube.errors import AccessDenied, ApiError, ResourceAbsent

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pytest_submariner.diagnose.clusterobjects import ClusterObjects
+from pytest_submariner.diagnose.objects.clusterobjects import ClusterObjects
 from pytest_submariner.diagnose.packetfilter.packet import Answer, Packet
-from pytest_submariner.diagnose.policies import Direction, Policies
+from pytest_submariner.diagnose.reasoning.policies import Direction, Policies
 
 WEB, CLIENT, REMOTE, HOST = "10.8.2.5", "10.8.1.5", "10.9.1.5", "10.8.2.9"
 YES, NO, MAY = Answer.YES, Answer.NO, Answer.MAY

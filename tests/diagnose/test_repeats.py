@@ -10,8 +10,8 @@ import pytest
 from observations import failing, healthy
 
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.repeating import repeat, repeated
-from pytest_submariner.diagnose.repeats import (
+from pytest_submariner.diagnose.reasoning.repeating import repeat, repeated
+from pytest_submariner.diagnose.reasoning.repeats import (
     MOST,
     ArpAnswers,
     Repeat,
@@ -19,7 +19,7 @@ from pytest_submariner.diagnose.repeats import (
     lossy_nodes,
     worth_repeating,
 )
-from pytest_submariner.diagnose.trace import Trace
+from pytest_submariner.diagnose.tracing.trace import Trace
 from pytest_submariner.errors import TransportError
 from pytest_submariner.model.path import PathCase
 from pytest_submariner.model.result import PathResult

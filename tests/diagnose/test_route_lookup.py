@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_submariner.diagnose.routelookup import in_any, lookup
+from pytest_submariner.diagnose.reasoning.routelookup import in_any, lookup
 from pytest_submariner.model.nodestate import NodeState, Route, Rule
 
 STATE = NodeState(

@@ -8,10 +8,10 @@ import pytest
 from captures import Road, flow_of, request
 from observations import changed, counted, failing, healthy
 
-from pytest_submariner.diagnose import excerpts
-from pytest_submariner.diagnose.ladder import ladder
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.surroundings import surroundings
+from pytest_submariner.diagnose.sysdump import excerpts
+from pytest_submariner.diagnose.sysdump.surroundings import surroundings
+from pytest_submariner.diagnose.tracing.ladder import ladder
 from pytest_submariner.model.filters import NftChain, NftRule, NftTable, PacketFilter
 from pytest_submariner.model.nodestate import Link, LinkStats
 from pytest_submariner.model.tunnels import WireGuardDevice, WireGuardPeer, XfrmPolicy, XfrmState, XfrmTemplate

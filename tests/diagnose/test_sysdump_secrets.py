@@ -10,10 +10,10 @@ from pathlib import Path
 from observations import changed, failing, healthy
 
 from pytest_submariner.dataplane.constants import VX_SUBMARINER
-from pytest_submariner.diagnose.agentlogs import tail
 from pytest_submariner.diagnose.diagnosis import Diagnosed, conclude
-from pytest_submariner.diagnose.redaction import REDACTED, blank, redact
-from pytest_submariner.diagnose.sysdump import may_replace, read, write
+from pytest_submariner.diagnose.objects.agentlogs import tail
+from pytest_submariner.diagnose.objects.redaction import REDACTED, blank, redact
+from pytest_submariner.diagnose.sysdump.archive import may_replace, read, write
 
 KEY = "c2VjcmV0LXRoYXQtbm9ib2R5LXNoYWxsLXNlZS1ldmVyLW9r"
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIB\nshort\n-----END RSA PRIVATE KEY-----"

@@ -11,11 +11,11 @@ import pytest
 from captures import Road, arp, flow_of, request
 from observations import changed, failing, healthy
 
-from pytest_submariner.diagnose import tracer, watch
-from pytest_submariner.diagnose.ladder import ladder
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.trace import Trace, Way
-from pytest_submariner.diagnose.tracer import Tracer
+from pytest_submariner.diagnose.tracing import tracer, watch
+from pytest_submariner.diagnose.tracing.ladder import ladder
+from pytest_submariner.diagnose.tracing.trace import Trace, Way
+from pytest_submariner.diagnose.tracing.tracer import Tracer
 from pytest_submariner.errors import NodeUnreachable, ProbeInconclusive, TransportError
 from pytest_submariner.model.nodestate import LinkStats, NodeState
 from pytest_submariner.model.path import PathCase

@@ -9,10 +9,10 @@ import pytest
 from captures import PORT, Road, flow_of, reply, request
 from observations import healthy
 
-from pytest_submariner.diagnose.conversation import Conversation, conversations, listener_ports
 from pytest_submariner.diagnose.flow import Flow
-from pytest_submariner.diagnose.ladder import ladder
-from pytest_submariner.diagnose.trace import Way
+from pytest_submariner.diagnose.tracing.conversation import Conversation, conversations, listener_ports
+from pytest_submariner.diagnose.tracing.ladder import ladder
+from pytest_submariner.diagnose.tracing.trace import Way
 from pytest_submariner.nodestate.packets import Packet
 
 SEEN = healthy()

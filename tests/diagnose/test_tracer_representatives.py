@@ -9,7 +9,7 @@ from captures import flow_of
 from observations import failing, healthy
 
 from pytest_submariner.diagnose.flow import Flow
-from pytest_submariner.diagnose.representatives import MOST, representatives
+from pytest_submariner.diagnose.tracing.representatives import MOST, representatives
 from pytest_submariner.lab.faults.signatures import NODE
 from pytest_submariner.model.path import Kind, Protocol
 from pytest_submariner.model.topology import Node

@@ -8,10 +8,10 @@ import pytest
 from captures import CABLE, NODE_MAC, PORT, Road, arp, flow_of, refusal, reply, request
 from observations import healthy
 
-from pytest_submariner.diagnose import tracenotes
-from pytest_submariner.diagnose.ladder import ladder
-from pytest_submariner.diagnose.sightings import COUNTERS, Look, astray, sightings
-from pytest_submariner.diagnose.trace import Sighting, Trace, Way
+from pytest_submariner.diagnose.tracing import tracenotes
+from pytest_submariner.diagnose.tracing.ladder import ladder
+from pytest_submariner.diagnose.tracing.sightings import COUNTERS, Look, astray, sightings
+from pytest_submariner.diagnose.tracing.trace import Sighting, Trace, Way
 from pytest_submariner.model.nodestate import LinkStats
 from pytest_submariner.nodestate.packets import Packet
 

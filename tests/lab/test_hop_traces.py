@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 from running_lab import RunningLab
 
-from pytest_submariner.diagnose.clusterobjects import ClusterObjects
 from pytest_submariner.diagnose.flow import Flow, flows
-from pytest_submariner.diagnose.ladder import Sights
 from pytest_submariner.diagnose.nodesight import sights
-from pytest_submariner.diagnose.trace import Trace, Way
-from pytest_submariner.diagnose.tracer import Tracer
+from pytest_submariner.diagnose.objects.clusterobjects import ClusterObjects
+from pytest_submariner.diagnose.tracing.ladder import Sights
+from pytest_submariner.diagnose.tracing.trace import Trace, Way
+from pytest_submariner.diagnose.tracing.tracer import Tracer
 from pytest_submariner.kube.client import KubeClient
 from pytest_submariner.model.path import PathCase
 from pytest_submariner.model.result import CommandResult, PathResult

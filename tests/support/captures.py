@@ -11,12 +11,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pytest_submariner.diagnose.conversation import Conversation, NodeKey, conversations
 from pytest_submariner.diagnose.flow import Flow
-from pytest_submariner.diagnose.ladder import Form, form, underlay
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.sightings import Look, sightings
-from pytest_submariner.diagnose.trace import Rung, Trace, Way
+from pytest_submariner.diagnose.tracing.conversation import Conversation, NodeKey, conversations
+from pytest_submariner.diagnose.tracing.ladder import Form, form, underlay
+from pytest_submariner.diagnose.tracing.sightings import Look, sightings
+from pytest_submariner.diagnose.tracing.trace import Rung, Trace, Way
 from pytest_submariner.nodestate.packets import Packet
 
 PORT = 29123

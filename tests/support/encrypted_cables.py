@@ -16,7 +16,7 @@ from observations import Change, changed, healthy, told
 
 from pytest_submariner.dataplane.objects import Endpoint
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.published import Published, all_published
+from pytest_submariner.diagnose.reasoning.published import Published, all_published
 from pytest_submariner.nodestate import tunnels
 from pytest_submariner.nodestate.section import Section
 

@@ -9,7 +9,7 @@ from pytest_submariner.dataplane import constants as c
 from pytest_submariner.dataplane.expected import expected_state
 from pytest_submariner.dataplane.objects import Cluster, Connection, Endpoint, Gateway
 from pytest_submariner.dataplane.view import ClusterView, NodeFacts
-from pytest_submariner.diagnose.clusterobjects import RESOURCES
+from pytest_submariner.diagnose.objects.clusterobjects import RESOURCES
 from pytest_submariner.lab.spec import UNDERLAY_GATEWAY, ClusterSpec, LabSpec, NodeSpec
 from pytest_submariner.lab.submariner import objects
 from pytest_submariner.lab.submariner.topology import CNI_DEVICE, UNDERLAY_DEVICE, cluster_of, endpoint_of

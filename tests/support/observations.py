@@ -19,12 +19,12 @@ from healthy_clusters import broker_objects, found_objects, node_state, view
 
 from pytest_submariner.diagnose.catalogue import CAUSES
 from pytest_submariner.diagnose.cause import Cause, Layer, Suspicion
-from pytest_submariner.diagnose.clusterobjects import ClusterObjects
 from pytest_submariner.diagnose.engine import findings
 from pytest_submariner.diagnose.flow import flows
 from pytest_submariner.diagnose.nodesight import NodeSight
+from pytest_submariner.diagnose.objects.clusterobjects import ClusterObjects
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.trace import Rung, Sighting, Trace, Way
+from pytest_submariner.diagnose.tracing.trace import Rung, Sighting, Trace, Way
 from pytest_submariner.lab.faults.signatures import Signature
 from pytest_submariner.lab.spec import LabSpec, NodeSpec
 from pytest_submariner.lab.submariner.topology import node_facts

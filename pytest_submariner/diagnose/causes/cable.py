@@ -9,11 +9,11 @@ from functools import reduce
 from operator import or_
 
 from pytest_submariner.diagnose import scope
-from pytest_submariner.diagnose.cables import CableEnd, cable_ends, natt_port_of, port_of
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
 from pytest_submariner.diagnose.causes import cable_vxlan
-from pytest_submariner.diagnose.delivery import Delivery, Refusal, delivery, refused
 from pytest_submariner.diagnose.observation import Observation
+from pytest_submariner.diagnose.reasoning.cables import CableEnd, cable_ends, natt_port_of, port_of
+from pytest_submariner.diagnose.reasoning.delivery import Delivery, Refusal, delivery, refused
 from pytest_submariner.model.topology import Node
 
 _TIMED_OUT = re.compile(r"NAT discovery for (?:remote )?endpoint \"?(?P<cable>[\w.-]+)\"? has timed out", re.IGNORECASE)

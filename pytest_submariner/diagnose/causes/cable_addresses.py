@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from pytest_submariner.dataplane.objects import Endpoint
 from pytest_submariner.diagnose import scope
-from pytest_submariner.diagnose.cables import RESTART_GATEWAY, CableEnd, cable_ends, port_of
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
 from pytest_submariner.diagnose.causes.kubernetes_endpoints import WRONG_ADDRESS_EFFECTS
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.published import annotations_of, labels_of, name_of
+from pytest_submariner.diagnose.reasoning.cables import RESTART_GATEWAY, CableEnd, cable_ends, port_of
+from pytest_submariner.diagnose.reasoning.published import annotations_of, labels_of, name_of
 from pytest_submariner.model.topology import Node
 
 PUBLIC_IP = "gateway.submariner.io/public-ip"

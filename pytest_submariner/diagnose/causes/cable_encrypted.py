@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 
 from pytest_submariner.dataplane.addresses import ipv4_cidrs
-from pytest_submariner.diagnose.cables import RESTART_GATEWAY, WIREGUARD_DEVICE, CableEnd, cable_ends
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.routelookup import in_any, network
+from pytest_submariner.diagnose.reasoning.cables import RESTART_GATEWAY, WIREGUARD_DEVICE, CableEnd, cable_ends
+from pytest_submariner.diagnose.reasoning.routelookup import in_any, network
 from pytest_submariner.diagnose.scope import Scope
 from pytest_submariner.model.nodestate import NodeState, WireGuardDevice, WireGuardPeer
 from pytest_submariner.model.path import Kind

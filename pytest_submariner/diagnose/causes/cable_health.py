@@ -9,13 +9,13 @@ from functools import reduce
 from operator import or_
 
 from pytest_submariner.diagnose import scope
-from pytest_submariner.diagnose.cables import CableEnd, cable_ends
 from pytest_submariner.diagnose.cause import Suspicion, cause
-from pytest_submariner.diagnose.delivery import ENTERING, LEAVING, sure_drops
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.packetfilter.packet import Packet, State
-from pytest_submariner.diagnose.published import STALE_S, gateway_age_s
+from pytest_submariner.diagnose.reasoning.cables import CableEnd, cable_ends
+from pytest_submariner.diagnose.reasoning.delivery import ENTERING, LEAVING, sure_drops
+from pytest_submariner.diagnose.reasoning.published import STALE_S, gateway_age_s
 from pytest_submariner.model.path import Kind
 from pytest_submariner.model.path import Protocol as PathProtocol
 from pytest_submariner.model.topology import Node

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pytest_submariner.dataplane.addresses import ipv4_cidrs, vtep
 from pytest_submariner.dataplane.constants import VXLAN_TUNNEL, VXLAN_TUNNEL_OCTET
 from pytest_submariner.dataplane.links import FLOOD_MAC
-from pytest_submariner.diagnose.cables import CABLE_DEVICES, RESTART_GATEWAY, CableEnd, cable_ends, port_of
 from pytest_submariner.diagnose.cause import Suspicion, cause
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.routelookup import in_any, lookup, network
+from pytest_submariner.diagnose.reasoning.cables import CABLE_DEVICES, RESTART_GATEWAY, CableEnd, cable_ends, port_of
+from pytest_submariner.diagnose.reasoning.routelookup import in_any, lookup, network
+from pytest_submariner.diagnose.reasoning.waysout import toward
 from pytest_submariner.diagnose.scope import Scope, across
-from pytest_submariner.diagnose.waysout import toward
 from pytest_submariner.model.nodestate import Route
 
 _LOST_AFTER = ("CABLE_TUNNEL_PORT_BLOCKED", "CABLE_ONE_WAY_ACL", "DNS_CLUSTER_WITHHELD")

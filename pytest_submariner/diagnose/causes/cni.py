@@ -9,13 +9,13 @@ from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
 from pytest_submariner.diagnose.causes.netfilter_nat import CHAIN, host_network_of
 from pytest_submariner.diagnose.flow import Flow
-from pytest_submariner.diagnose.ladder import is_ovn
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.podroutes import ON_POD_NETWORK, pod_routes, toward_pods
-from pytest_submariner.diagnose.reversepath import Refused, refused
-from pytest_submariner.diagnose.routelookup import in_any
-from pytest_submariner.diagnose.translations import Kind, wrong
+from pytest_submariner.diagnose.reasoning.podroutes import ON_POD_NETWORK, pod_routes, toward_pods
+from pytest_submariner.diagnose.reasoning.reversepath import Refused, refused
+from pytest_submariner.diagnose.reasoning.routelookup import in_any
+from pytest_submariner.diagnose.reasoning.translations import Kind, wrong
+from pytest_submariner.diagnose.tracing.ladder import is_ovn
 from pytest_submariner.model.topology import Node
 
 

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
-from pytest_submariner.diagnose.drops import droppers, places
 from pytest_submariner.diagnose.flow import Flow
-from pytest_submariner.diagnose.hops import Hop, between_pods
-from pytest_submariner.diagnose.isolation import is_forbidden
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.packetfilter.packet import Hook
-from pytest_submariner.diagnose.podroutes import ON_POD_NETWORK, pod_routes
-from pytest_submariner.diagnose.reversepath import refused
-from pytest_submariner.diagnose.ways import Layer
+from pytest_submariner.diagnose.reasoning.drops import droppers, places
+from pytest_submariner.diagnose.reasoning.isolation import is_forbidden
+from pytest_submariner.diagnose.reasoning.podroutes import ON_POD_NETWORK, pod_routes
+from pytest_submariner.diagnose.reasoning.reversepath import refused
+from pytest_submariner.diagnose.reasoning.ways import Layer
+from pytest_submariner.diagnose.tracing.hops import Hop, between_pods
 from pytest_submariner.model.path import Kind, Protocol
 from pytest_submariner.model.topology import Node, Role
 

@@ -6,21 +6,21 @@ from collections.abc import Iterator
 
 from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
-from pytest_submariner.diagnose.clusterobjects import Object
-from pytest_submariner.diagnose.corefile import ZONE, cluster_dns, forwards, has_zone
-from pytest_submariner.diagnose.exports import (
+from pytest_submariner.diagnose.objects.clusterobjects import Object
+from pytest_submariner.diagnose.observation import Observation
+from pytest_submariner.diagnose.reasoning.corefile import ZONE, cluster_dns, forwards, has_zone
+from pytest_submariner.diagnose.reasoning.exports import (
     AGENT,
     COREDNS,
     discovering,
 )
-from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.published import (
+from pytest_submariner.diagnose.reasoning.published import (
     Published,
     all_published,
     name_of,
     namespace_of,
 )
-from pytest_submariner.diagnose.untried import NAMES, untried
+from pytest_submariner.diagnose.reasoning.untried import NAMES, untried
 
 _NAMES = "names of the clusterset"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
-from pytest_submariner.diagnose.clusterobjects import Object
-from pytest_submariner.diagnose.exports import (
+from pytest_submariner.diagnose.objects.clusterobjects import Object
+from pytest_submariner.diagnose.observation import Observation
+from pytest_submariner.diagnose.reasoning.exports import (
     AGENT,
     SERVICE_NAME,
     SOURCE_NAMESPACE,
@@ -19,8 +20,7 @@ from pytest_submariner.diagnose.exports import (
     services_known,
     slices,
 )
-from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.published import (
+from pytest_submariner.diagnose.reasoning.published import (
     Published,
     all_published,
     conditions_of,
@@ -28,7 +28,7 @@ from pytest_submariner.diagnose.published import (
     name_of,
     namespace_of,
 )
-from pytest_submariner.diagnose.untried import NAMES, untried
+from pytest_submariner.diagnose.reasoning.untried import NAMES, untried
 
 _SHOWN = 4
 

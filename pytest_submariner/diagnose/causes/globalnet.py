@@ -8,7 +8,9 @@ from pytest_submariner.dataplane.addresses import ipv4_cidrs
 from pytest_submariner.dataplane.constants import POSTROUTING_CHAIN
 from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
-from pytest_submariner.diagnose.globalchains import (
+from pytest_submariner.diagnose.nodesight import NodeSight
+from pytest_submariner.diagnose.observation import Observation
+from pytest_submariner.diagnose.reasoning.globalchains import (
     EGRESS,
     EGRESS_DEFAULT,
     INGRESS,
@@ -19,16 +21,14 @@ from pytest_submariner.diagnose.globalchains import (
     translations,
     wanted,
 )
-from pytest_submariner.diagnose.nodesight import NodeSight
-from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.published import (
+from pytest_submariner.diagnose.reasoning.published import (
     Published,
     all_published,
     pairs,
     shared,
 )
-from pytest_submariner.diagnose.routelookup import in_any
-from pytest_submariner.diagnose.untried import GLOBAL_ADDRESSES, untried
+from pytest_submariner.diagnose.reasoning.routelookup import in_any
+from pytest_submariner.diagnose.reasoning.untried import GLOBAL_ADDRESSES, untried
 from pytest_submariner.model.topology import Role
 
 RESTART_GLOBALNET = (

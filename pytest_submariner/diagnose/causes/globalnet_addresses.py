@@ -6,16 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
-from pytest_submariner.diagnose.clusterobjects import Object
-from pytest_submariner.diagnose.exports import services_known
-from pytest_submariner.diagnose.globalchains import (
+from pytest_submariner.diagnose.objects.clusterobjects import Object
+from pytest_submariner.diagnose.observation import Observation
+from pytest_submariner.diagnose.reasoning.exports import services_known
+from pytest_submariner.diagnose.reasoning.globalchains import (
     INGRESS,
     is_readable,
     translations,
     wanted,
 )
-from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.published import (
+from pytest_submariner.diagnose.reasoning.published import (
     Published,
     all_published,
     annotations_of,
@@ -24,8 +24,8 @@ from pytest_submariner.diagnose.published import (
     name_of,
     namespace_of,
 )
-from pytest_submariner.diagnose.routelookup import in_any
-from pytest_submariner.diagnose.untried import GLOBAL_ADDRESSES, untried
+from pytest_submariner.diagnose.reasoning.routelookup import in_any
+from pytest_submariner.diagnose.reasoning.untried import GLOBAL_ADDRESSES, untried
 
 _GLOBAL_IP = "submariner.io/globalIp"
 _EXPORTED = "submariner.io/exportedServiceRef"

@@ -12,7 +12,7 @@ from pytest_submariner.diagnose.cause import Suspicion, cause
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.spokes import carried_by, has_overlay
+from pytest_submariner.diagnose.reasoning.spokes import carried_by, has_overlay
 from pytest_submariner.model.filters import PacketFilter
 from pytest_submariner.model.path import Kind
 from pytest_submariner.model.topology import Node, Role

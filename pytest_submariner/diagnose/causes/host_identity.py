@@ -9,7 +9,7 @@ from pytest_submariner.dataplane.links import FLOOD_MAC
 from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Suspicion, cause
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.spokes import restart_route_agent, spokes
+from pytest_submariner.diagnose.reasoning.spokes import restart_route_agent, spokes
 from pytest_submariner.model.path import Kind
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pytest_submariner.dataplane.constants import GATEWAY_LABEL, STATUS_LABEL
 from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
-from pytest_submariner.diagnose.clusterobjects import Object
+from pytest_submariner.diagnose.objects.clusterobjects import Object
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.published import (
+from pytest_submariner.diagnose.reasoning.published import (
     STALE_S,
     Published,
     all_published,

@@ -10,10 +10,10 @@ from operator import or_
 from pytest_submariner.dataplane.constants import VX_SUBMARINER
 from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
-from pytest_submariner.diagnose.clusterobjects import BrokerProblem
 from pytest_submariner.diagnose.nodesight import NodeSight
+from pytest_submariner.diagnose.objects.clusterobjects import BrokerProblem
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.published import (
+from pytest_submariner.diagnose.reasoning.published import (
     Published,
     all_published,
     is_running,
@@ -22,7 +22,7 @@ from pytest_submariner.diagnose.published import (
     published,
     restarts,
 )
-from pytest_submariner.diagnose.spokes import carried_by, has_overlay
+from pytest_submariner.diagnose.reasoning.spokes import carried_by, has_overlay
 
 _OWN_CHAIN = re.compile(r"^SUBMARINER-")
 _REFUSED = re.compile(r"unauthorized|x509:|certificate signed by unknown|certificate has expired", re.IGNORECASE)

@@ -14,8 +14,8 @@ from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
 from pytest_submariner.diagnose.flow import Flow
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.published import Published, all_published, name_of, pairs, parsed, shared
-from pytest_submariner.diagnose.routelookup import in_any
+from pytest_submariner.diagnose.reasoning.published import Published, all_published, name_of, pairs, parsed, shared
+from pytest_submariner.diagnose.reasoning.routelookup import in_any
 from pytest_submariner.model.path import Kind
 from pytest_submariner.model.topology import Node
 

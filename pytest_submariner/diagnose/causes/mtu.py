@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pytest_submariner.dataplane.constants import VX_SUBMARINER, VXLAN_OVERHEAD
 from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
-from pytest_submariner.diagnose.fragments import loses_fragments
-from pytest_submariner.diagnose.ladder import underlay
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.sizelosses import SizeLoss, between_nodes, common_node, reached, sized
+from pytest_submariner.diagnose.reasoning.fragments import loses_fragments
+from pytest_submariner.diagnose.reasoning.sizelosses import SizeLoss, between_nodes, common_node, reached, sized
+from pytest_submariner.diagnose.tracing.ladder import underlay
 from pytest_submariner.model.topology import Node, Role
 
 _COMMON_MTUS = frozenset({1460, 1500, 8896, 9000, 9001, 9216})

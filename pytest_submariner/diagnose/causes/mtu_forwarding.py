@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
 from pytest_submariner.diagnose.flow import Flow
-from pytest_submariner.diagnose.fragments import fragmenters, loses_fragments
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.packetfilter.packet import Hook
-from pytest_submariner.diagnose.sizelosses import fails_by_size, size_losses, sized
-from pytest_submariner.diagnose.ways import Layer
+from pytest_submariner.diagnose.reasoning.fragments import fragmenters, loses_fragments
+from pytest_submariner.diagnose.reasoning.sizelosses import fails_by_size, size_losses, sized
+from pytest_submariner.diagnose.reasoning.ways import Layer
 from pytest_submariner.model.path import Protocol
 from pytest_submariner.model.topology import Node, Role
 from pytest_submariner.model.verdict import Verdict

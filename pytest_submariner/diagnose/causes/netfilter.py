@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_submariner.diagnose.cause import Suspicion, cause
-from pytest_submariner.diagnose.drops import Dropper, droppers, places
-from pytest_submariner.diagnose.isolation import is_forbidden
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.packetfilter.packet import Hook
-from pytest_submariner.diagnose.submarinerchains import accepts_elsewhere
-from pytest_submariner.diagnose.ways import Layer
+from pytest_submariner.diagnose.reasoning.drops import Dropper, droppers, places
+from pytest_submariner.diagnose.reasoning.isolation import is_forbidden
+from pytest_submariner.diagnose.reasoning.submarinerchains import accepts_elsewhere
+from pytest_submariner.diagnose.reasoning.ways import Layer
 from pytest_submariner.model.topology import Role
 
 FORWARDING = places(Layer.INNER, Hook.INGRESS, Hook.PREROUTING, Hook.FORWARD, Hook.POSTROUTING)

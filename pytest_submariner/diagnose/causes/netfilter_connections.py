@@ -10,8 +10,8 @@ from pytest_submariner.diagnose.cause import Suspicion, cause
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.packetfilter.packet import Hook, Packet
-from pytest_submariner.diagnose.routelookup import in_any, lookup
-from pytest_submariner.diagnose.ways import translated
+from pytest_submariner.diagnose.reasoning.routelookup import in_any, lookup
+from pytest_submariner.diagnose.reasoning.ways import translated
 from pytest_submariner.model.nodestate import Unanswered
 
 _LIVE_S = 24

@@ -8,11 +8,11 @@ from pytest_submariner.dataplane import constants as c
 from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Suspicion, cause
 from pytest_submariner.diagnose.causes.netfilter import ENTERING, FORWARDING
-from pytest_submariner.diagnose.drops import counted, droppers
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.submarinerchains import accepts_elsewhere
-from pytest_submariner.diagnose.translations import Kind, Translation, rewritten_at, wrong
+from pytest_submariner.diagnose.reasoning.drops import counted, droppers
+from pytest_submariner.diagnose.reasoning.submarinerchains import accepts_elsewhere
+from pytest_submariner.diagnose.reasoning.translations import Kind, Translation, rewritten_at, wrong
 from pytest_submariner.model.path import Kind as EndKind
 from pytest_submariner.model.topology import Node, Role
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
 from pytest_submariner.diagnose.flow import Flow
-from pytest_submariner.diagnose.isolation import Forbidden, forbidden
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.packetfilter.packet import Answer
-from pytest_submariner.diagnose.policies import Direction
+from pytest_submariner.diagnose.reasoning.isolation import Forbidden, forbidden
+from pytest_submariner.diagnose.reasoning.policies import Direction
 from pytest_submariner.diagnose.scope import Scope
 
 _TOLD = 3

@@ -10,8 +10,8 @@ from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.packetfilter.firewall import Passed
 from pytest_submariner.diagnose.packetfilter.packet import Hook
+from pytest_submariner.diagnose.reasoning.ways import Layer, Passage
 from pytest_submariner.diagnose.scope import Scope
-from pytest_submariner.diagnose.ways import Layer, Passage
 from pytest_submariner.model.topology import Node, Role
 
 _IPVS_DEVICE = "kube-ipvs0"

@@ -13,7 +13,7 @@ from pytest_submariner.dataplane.constants import (
 from pytest_submariner.diagnose.cause import Suspicion, cause
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.spokes import carried_by, has_overlay, restart_route_agent, spokes, view_of
+from pytest_submariner.diagnose.reasoning.spokes import carried_by, has_overlay, restart_route_agent, spokes, view_of
 from pytest_submariner.model.nodestate import Link
 
 _RESTART = restart_route_agent("NODE")

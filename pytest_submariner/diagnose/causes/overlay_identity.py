@@ -8,7 +8,7 @@ from pytest_submariner.dataplane.constants import VX_SUBMARINER
 from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Suspicion, cause
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.spokes import Spoke, carried_by, restart_route_agent, spokes
+from pytest_submariner.diagnose.reasoning.spokes import Spoke, carried_by, restart_route_agent, spokes
 from pytest_submariner.model.nodestate import Neighbour
 
 _RESTART = restart_route_agent("NODE")

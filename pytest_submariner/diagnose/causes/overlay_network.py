@@ -8,8 +8,8 @@ from pytest_submariner.dataplane.constants import VX_SUBMARINER, VX_SUBMARINER_P
 from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.spokes import Spoke, carried_by, spokes
-from pytest_submariner.diagnose.trace import Trace
+from pytest_submariner.diagnose.reasoning.spokes import Spoke, carried_by, spokes
+from pytest_submariner.diagnose.tracing.trace import Trace
 from pytest_submariner.model.path import Kind
 
 

@@ -9,9 +9,9 @@ from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Suspicion, cause
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.routelookup import rules_for
-from pytest_submariner.diagnose.spokes import restart_route_agent
-from pytest_submariner.diagnose.waysout import Detour, WayOut, toward, ways_out
+from pytest_submariner.diagnose.reasoning.routelookup import rules_for
+from pytest_submariner.diagnose.reasoning.spokes import restart_route_agent
+from pytest_submariner.diagnose.reasoning.waysout import Detour, WayOut, toward, ways_out
 from pytest_submariner.model.topology import Node, Role
 
 _RESTART = restart_route_agent("NODE")

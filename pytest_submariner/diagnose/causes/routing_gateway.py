@@ -10,9 +10,9 @@ from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Suspicion, cause
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
-from pytest_submariner.diagnose.routelookup import Decision, in_any, lookup, network, rules_for
-from pytest_submariner.diagnose.spokes import has_overlay, restart_route_agent, view_of
-from pytest_submariner.diagnose.waysout import leaves, toward
+from pytest_submariner.diagnose.reasoning.routelookup import Decision, in_any, lookup, network, rules_for
+from pytest_submariner.diagnose.reasoning.spokes import has_overlay, restart_route_agent, view_of
+from pytest_submariner.diagnose.reasoning.waysout import leaves, toward
 from pytest_submariner.model.path import Kind
 
 _RESTART = restart_route_agent("NODE")

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 from pytest_submariner.diagnose import scope
 from pytest_submariner.diagnose.cause import Rank, Suspicion, cause
-from pytest_submariner.diagnose.hops import between_pods
-from pytest_submariner.diagnose.ladder import TUNNEL_DEVICES, underlay
-from pytest_submariner.diagnose.neighbours import Impostor, impostors
 from pytest_submariner.diagnose.nodesight import NodeSight
 from pytest_submariner.diagnose.observation import Observation
 from pytest_submariner.diagnose.packetfilter.rule import DROPS
-from pytest_submariner.diagnose.podroutes import pod_routes
-from pytest_submariner.diagnose.repeats import LossyNode, lossy_nodes
-from pytest_submariner.diagnose.routelookup import in_any
+from pytest_submariner.diagnose.reasoning.neighbours import Impostor, impostors
+from pytest_submariner.diagnose.reasoning.podroutes import pod_routes
+from pytest_submariner.diagnose.reasoning.repeats import LossyNode, lossy_nodes
+from pytest_submariner.diagnose.reasoning.routelookup import in_any
+from pytest_submariner.diagnose.tracing.hops import between_pods
+from pytest_submariner.diagnose.tracing.ladder import TUNNEL_DEVICES, underlay
 from pytest_submariner.model.nodestate import Qdisc
 from pytest_submariner.model.topology import Node, Role
 

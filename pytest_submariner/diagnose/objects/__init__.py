@@ -1,0 +1,1 @@
+"""What the API of a cluster holds for a diagnosis, read without secrets."""

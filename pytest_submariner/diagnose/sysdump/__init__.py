@@ -1,0 +1,1 @@
+"""One archive with what a diagnosis saw, to be read by people and diagnosed again elsewhere."""
