@@ -207,7 +207,6 @@ def serve_udp(listener: socket.socket) -> None:
 def listen(port: int) -> int:
     """Blocks until SIGTERM. It is waited for, not handled: between two system calls of a busy thread a handler would come too late.
     PID 1 of a pod has no default handlers, and the kernel drops what it does not handle."""
-    room = open_room(f"submariner-probe-{port}-{NAME}")
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
@@ -216,6 +215,7 @@ def listen(port: int) -> int:
         udp.bind(("0.0.0.0", port))
     except OSError as error:
         return give_up(f"cannot listen on port {port}: {explain(error)}")
+    room = open_room(f"submariner-probe-{port}-{NAME}")
     for serve, argument in ((serve_tcp, tcp), (serve_udp, udp), (serve_requests, room)):
         threading.Thread(target=serve, args=(argument,), daemon=True).start()
     sys.stdout.write(f"listening on TCP and UDP port {port}\n")
