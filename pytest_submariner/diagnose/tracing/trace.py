@@ -161,7 +161,8 @@ class Trace:
                     f"{self.path_id}: packets of {before.largest} bytes were seen up to {before.rung}, at {after.rung} none "
                     f"over {after.largest}"
                 )
-        return f"{self.path_id}: seen up to {last or 'nowhere'}, not seen at {first or 'any later place that was looked at'}"
+        where = first or "any later place that was looked at"
+        return f"{self.path_id}: " + (f"seen up to {last}, not seen at {where}" if last else f"not seen at {where}")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
