@@ -53,7 +53,7 @@ class Stock:
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "report.xml"
             argv = [str(self._program), "verify", "--context", one, "--tocontext", other, "--only", "connectivity"]
-            argv += ["--connection-timeout", "5", "--connection-attempts", "1", "--junit-report", str(report)]
+            argv += ["--connection-timeout", "20", "--connection-attempts", "1", "--junit-report", str(report)]
             try:
                 subprocess.run(argv, env=self._environment, capture_output=True, timeout=_VERIFY_S, check=False)
                 found = read_junit(report)
