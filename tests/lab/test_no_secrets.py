@@ -52,7 +52,7 @@ class Plants:
         for resource, name, namespace, undo in reversed(self._undo):
             self._kube.patch(resource, name, undo, namespace=namespace)
         for resource, name, namespace in self._made:
-            self._kube.delete(resource, name, namespace=namespace)
+            self._kube.delete(resource, name, namespace=namespace, grace=0)  # no kubelet ends what is nowhere
 
 
 def plant(kube: KubeClient) -> Plants:
