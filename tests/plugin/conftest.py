@@ -7,6 +7,8 @@ import os
 import pytest
 from fake_run import Fake
 
+from pytest_submariner.diagnose import diagnosis
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,3 +25,9 @@ def clean_environment(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def fake(pytester: pytest.Pytester) -> Fake:
     return Fake(pytester)
+
+
+@pytest.fixture(autouse=True)
+def _own_diagnosis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process may put a stand-in in its place (`fake_diagnosis`): it goes back afterwards."""
+    monkeypatch.setattr(diagnosis, "Diagnosis", diagnosis.Diagnosis)

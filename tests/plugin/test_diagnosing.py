@@ -9,15 +9,11 @@ import pytest
 from fake_diagnosis import STAND_IN
 from fake_run import CONFTEST, Fake
 
-from pytest_submariner.diagnose import diagnosis
-
 FAILING = "pod.ngw.c1--pod.gw.c2--tcp"
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    # Runs in this process: what the project's conftest puts in its place goes back there afterwards.
-    monkeypatch.setattr(diagnosis, "Diagnosis", diagnosis.Diagnosis)
+def project(pytester: pytest.Pytester) -> Fake:
     fake = Fake(pytester)
     pytester.makeconftest(CONFTEST + STAND_IN)
     fake.paths()
