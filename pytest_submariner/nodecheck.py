@@ -162,6 +162,8 @@ class NodeChecks:
             annotations = objects.annotations.get(node.name)
             facts = node_facts(node, state, view.cluster.pod_cidrs, remotes=view.remotes, annotations=annotations)
             return Checked(node, aspects.deviations_of(aspect, facts, view, state))
+        except RequirementUnmet as unmet:
+            return Checked(node, skipped=str(unmet))
         except SubmarinerError as error:
             return Checked(node, error=error)
 

@@ -9,7 +9,7 @@ from pytest_submariner.dataplane.deviation import Deviation, deviations
 from pytest_submariner.dataplane.difference import differences
 from pytest_submariner.dataplane.expected import expected_state
 from pytest_submariner.dataplane.view import ClusterView, NodeFacts
-from pytest_submariner.errors import ProbeInconclusive
+from pytest_submariner.errors import ProbeInconclusive, RequirementUnmet
 from pytest_submariner.model.nodestate import NodeState
 
 NFTABLES_DRIVER = ("ip", "submariner")
@@ -66,9 +66,15 @@ def deviations_of(aspect: Aspect, facts: NodeFacts, view: ClusterView, state: No
     """How the node deviates from what Submariner should have made of it; empty when it does not.
 
     ProbeInconclusive when it was not read, or when what deviates may be in a packet-filter backend that was not;
-    TopologyError when the objects are incomplete."""
+    RequirementUnmet when all is there, but nobody may look whether the other backend has more (in a user namespace the kernel
+    lets only a mapped root read /proc/net/ip_tables_names); TopologyError when the objects are incomplete."""
     unread = {part: why for part, why in state.unread.items() if part.partition("/")[0] == aspect.part}
     found = [d for d in differences(expected_state(facts, view), state) if d.part == aspect.part]
+    if unread and not found and all("/" in part and _is_denied(why) for part, why in unread.items()):
+        denied = "; ".join(f"{part} ({why})" for part, why in unread.items())
+        raise RequirementUnmet(
+            f"all that Submariner makes is there; needs the right to read {denied} to tell what else is"
+        )
     # Of two packet-filter backends the tools of one may be absent: what the other shows is enough when it is all there.
     if unread and (found or not all("/" in part and _is_absent(why) for part, why in unread.items())):
         raise ProbeInconclusive("; ".join(f"{part} could not be read: {why}" for part, why in unread.items()))
@@ -80,6 +86,10 @@ def deviations_of(aspect: Aspect, facts: NodeFacts, view: ClusterView, state: No
 
 def _is_absent(why: str) -> bool:
     return "not found" in why
+
+
+def _is_denied(why: str) -> bool:
+    return "Permission denied" in why
 
 
 def _without_cni(view: ClusterView) -> Deviation:

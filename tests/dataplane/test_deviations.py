@@ -16,7 +16,7 @@ from pytest_submariner.dataplane.difference import Difference, Kind, differences
 from pytest_submariner.dataplane.expected import expected_state
 from pytest_submariner.dataplane.facts import cluster_view
 from pytest_submariner.dataplane.view import NodeFacts
-from pytest_submariner.errors import ProbeInconclusive
+from pytest_submariner.errors import ProbeInconclusive, RequirementUnmet
 from pytest_submariner.model.nodestate import (
     Address,
     FdbEntry,
@@ -145,8 +145,19 @@ def test_one_backend_is_enough_when_everything_is_in_it() -> None:
     assert told(Aspect.PACKET_FILTER, changed(unread=lacks)) == []
     with pytest.raises(ProbeInconclusive, match="packet_filters/nft could not be read"):
         told(Aspect.PACKET_FILTER, changed(packet_filters=(), unread=lacks))
-    with pytest.raises(ProbeInconclusive, match="Permission denied"):
-        told(Aspect.PACKET_FILTER, changed(unread={"packet_filters/nft": "Permission denied"}))
+    with pytest.raises(ProbeInconclusive, match="Segmentation fault"):
+        told(Aspect.PACKET_FILTER, changed(unread={"packet_filters/nft": "Segmentation fault"}))
+
+
+def test_a_backend_nobody_may_read_is_no_failure_and_not_green() -> None:
+    """Without root a lab's nodes may not list the tables of iptables-legacy."""
+    denied = {"packet_filters/legacy": "Failed to list table names in /proc/net/ip_tables_names: Permission denied"}
+    with pytest.raises(
+        RequirementUnmet, match="all that Submariner makes is there; needs the right to read packet_filters/legacy"
+    ):
+        told(Aspect.PACKET_FILTER, changed(unread=denied))
+    with pytest.raises(ProbeInconclusive, match="packet_filters/legacy could not be read"):
+        told(Aspect.PACKET_FILTER, changed(packet_filters=(), unread=denied))
 
 
 def test_the_nftables_driver_is_not_modelled() -> None:
