@@ -9,17 +9,14 @@ fault to fault. Exit status 1 when a fault differs from its signature, or the la
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from benchmarks.labs import Lab
 from pytest_submariner.kube.client import KubeClient
 from pytest_submariner.lab.faults import FAULTS, LOOK_ALIKES, Fault, Injection, lookup
 from pytest_submariner.lab.faults.signatures import NOTHING
@@ -28,25 +25,12 @@ from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.verdict import Verdict
 from pytest_submariner.paths.cases import SUITES, cases
 from pytest_submariner.paths.sizes import size_tag
-from pytest_submariner.probes.prober import Prober
+from pytest_submariner.probes.prober import PlainSettings, Prober
 from pytest_submariner.providers.contexts import Place
 from pytest_submariner.providers.kubeconfig import find_topology
 
-_LAB = (sys.executable, "-m", "pytest_submariner.lab.cli")
 _CLUSTERS = ("c1", "c2")
-_SECONDS = 300
 _PASSED = (Verdict.OK, Verdict.BY_DESIGN)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Of the prober: see `ProbeSettings`."""
-
-    timeout: float
-    image: str = "python"
-    keep: bool = False
-    rate: int | None = None
-    pods_per_node: int = 3
 
 
 def main() -> int:
@@ -71,10 +55,10 @@ def main() -> int:
     options = ["--otherwise"] * arguments.otherwise
     rows: list[tuple[bool, str]] = []
     sizes = ("--gateways", str(arguments.gateways), "--workers", str(arguments.workers))
-    with _lab(*sizes) as lab, _prober(lab, Settings(arguments.timeout)) as prober:
+    with Lab.booted(f"faults-{os.getpid()}", *sizes) as lab, _prober(lab, arguments.timeout) as prober:
         asked = list(_paths(sizes=arguments.sizes))
         rows.append(_sound(prober, asked, "before"))
-        rows += [_try(lab["name"], prober, asked, item, options) for item in wanted]
+        rows += [_try(lab, prober, asked, item, options) for item in wanted]
         rows.append(_sound(prober, asked, "after"))
     if arguments.results:
         arguments.results.write_text(_page([row for _, row in rows], " ".join(sys.argv[1:])))
@@ -82,22 +66,11 @@ def main() -> int:
 
 
 @contextmanager
-def _lab(*options: str) -> Iterator[dict[str, Any]]:
-    name = f"faults-{os.getpid()}"
-    description: dict[str, Any] = json.loads(
-        _command("up", "--name", name, "--json", "--owner-pid", str(os.getpid()), *options)
-    )
-    try:
-        yield description
-    finally:
-        _command("down", "--name", name)
-
-
-@contextmanager
-def _prober(lab: dict[str, Any], settings: Settings) -> Iterator[Prober]:
-    clients = {name: KubeClient(lab["kubeconfig"], name) for name in _CLUSTERS}
-    topology = find_topology([Place(name, lab["kubeconfig"], name) for name in _CLUSTERS], "lab")
-    prober = Prober(topology, clients.__getitem__, settings, run_id=f"faults{os.getpid()}")
+def _prober(lab: Lab, timeout: float) -> Iterator[Prober]:
+    kubeconfig = lab.description["kubeconfig"]
+    clients = {name: KubeClient(kubeconfig, name) for name in _CLUSTERS}
+    topology = find_topology([Place(name, kubeconfig, name) for name in _CLUSTERS], "lab")
+    prober = Prober(topology, clients.__getitem__, PlainSettings("python", timeout), run_id=f"faults{os.getpid()}")
     try:
         yield prober
     finally:
@@ -122,16 +95,16 @@ def _sound(prober: Prober, asked: Sequence[PathCase], when: str) -> tuple[bool, 
 
 
 def _try(
-    lab: str, prober: Prober, asked: Sequence[PathCase], item: Injection, options: Sequence[str]
+    lab: Lab, prober: Prober, asked: Sequence[PathCase], item: Injection, options: Sequence[str]
 ) -> tuple[bool, str]:
     """(as the table says, a row of the page)."""
-    _command("inject", "--name", lab, *options, item.id)
+    lab.command("inject", *options, item.id)
     try:
         start = time.monotonic()
         results = _measured(prober.measure(asked))
         seconds = time.monotonic() - start
     finally:
-        _command("heal", "--name", lab, "--all")
+        lab.command("heal", "--all")
     broken = {path for path, result in results.items() if result.verdict not in _PASSED}
     breaks = item.breaks if isinstance(item, Fault) else NOTHING
     must, may = breaks.failing(results, _CLUSTERS[0], _CLUSTERS[1:])
@@ -155,13 +128,6 @@ def _said(row: str) -> str:
 
 def _some(ids: Sequence[str]) -> str:
     return ", ".join(ids[:4]) + (f" and {len(ids) - 4} more" if len(ids) > 4 else "")
-
-
-def _command(*argv: str) -> str:
-    done = subprocess.run([*_LAB, *argv], capture_output=True, text=True, timeout=_SECONDS, check=False)
-    if done.returncode:
-        sys.exit(done.stderr.strip())
-    return done.stdout
 
 
 def _page(rows: Sequence[str], options: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_SECONDS = 120
+_SECONDS = 300
 
 
 class Lab:

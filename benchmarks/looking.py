@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,14 +13,13 @@ from pytest_submariner.diagnose.diagnosis import Diagnosis
 from pytest_submariner.errors import SubmarinerError
 from pytest_submariner.kube.client import KubeClient
 from pytest_submariner.model.finding import Finding
-from pytest_submariner.model.path import PathCase
 from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.topology import Node, Topology
 from pytest_submariner.model.verdict import Outcome, Verdict
 from pytest_submariner.options import DEFAULT_IMAGE
 from pytest_submariner.paths.cases import cases
 from pytest_submariner.paths.sizes import SIZE_TAGS, size_tag
-from pytest_submariner.probes.prober import Prober
+from pytest_submariner.probes.prober import PlainSettings, Prober
 from pytest_submariner.providers.contexts import Place
 from pytest_submariner.providers.kubeconfig import find_topology
 from pytest_submariner.transport.node import NodeExec
@@ -49,15 +47,6 @@ class Look:
     @property
     def asked(self) -> int:
         return sum(result.verdict is not Verdict.SKIPPED for result in self.results)
-
-
-@dataclass(frozen=True)
-class _Settings:
-    image: str = DEFAULT_IMAGE
-    timeout: float = TIMEOUT_S
-    keep: bool = False
-    rate: int | None = None
-    pods_per_node: int = 3
 
 
 class Looker:
@@ -92,10 +81,7 @@ class Looker:
         every = [case for suite in ("intra_cluster", "cross_cluster") for case in cases(suite, positions)]
         results = prober.measure([case for case in every if sized or size_tag(case) not in SIZE_TAGS])
 
-        def again(cases: Sequence[PathCase]) -> Mapping[str, PathResult]:
-            return prober.measure(cases, attempts=1, timeout_s=1.0)
-
-        diagnosed = Diagnosis(topology, self._kube.__getitem__, self._node, again).explain(results.values())
+        diagnosed = Diagnosis(topology, self._kube.__getitem__, self._node, prober.again).explain(results.values())
         seconds = time.monotonic() - started
         return Look(diagnosed.findings, tuple(results.values()), seconds, diagnosed.duration_s)
 
@@ -119,7 +105,13 @@ class Looker:
             if self._prober is not None:
                 self._prober.close()
             run_id = f"look{os.getpid()}{time.monotonic_ns() % 100000}"
-            self._prober = Prober(topology, self._kube.__getitem__, _Settings(), node_exec=self._node, run_id=run_id)
+            self._prober = Prober(
+                topology,
+                self._kube.__getitem__,
+                PlainSettings(DEFAULT_IMAGE, TIMEOUT_S),
+                node_exec=self._node,
+                run_id=run_id,
+            )
             self._topology = topology
             self._closing.callback(self._prober.close)
         return self._prober

@@ -8,14 +8,12 @@ import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_submariner.errors import SubmarinerError
 from pytest_submariner.model.path import PathCase
-from pytest_submariner.model.result import PathResult
 from pytest_submariner.model.topology import Node, Topology
 from pytest_submariner.options import DEFAULT_IMAGE
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from pytest_submariner.transport.node import NodeExec
 
 EXIT_HEALTHY, EXIT_FOUND, EXIT_USAGE, EXIT_FAILED = 0, 1, 2, 3
-TRACE_TIMEOUT_S = 1.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,19 +106,10 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-@dataclass(frozen=True)
-class _ProbeSettings:
-    image: str
-    timeout: float
-    keep: bool = False
-    rate: int | None = None
-    pods_per_node: int = 3
-
-
 def _look(arguments: argparse.Namespace) -> Diagnosed:
     from pytest_submariner.diagnose.diagnosis import Diagnosis
     from pytest_submariner.kube.client import KubeClient
-    from pytest_submariner.probes.prober import Prober
+    from pytest_submariner.probes.prober import PlainSettings, Prober
     from pytest_submariner.providers.contexts import Place
     from pytest_submariner.providers.kubeconfig import find_topology
 
@@ -135,17 +123,13 @@ def _look(arguments: argparse.Namespace) -> Diagnosed:
             clients[cluster.position] = KubeClient(cluster.kubeconfig, cluster.context)
             closing.callback(clients[cluster.position].close)
         nodes = _Nodes(arguments, clients, closing)
-        settings = _ProbeSettings(arguments.image, arguments.timeout)
+        settings = PlainSettings(arguments.image, arguments.timeout)
         run_id = uuid.uuid4().hex[:8]
         prober = Prober(topology, clients.__getitem__, settings, node_exec=nodes, run_id=run_id)
         closing.callback(prober.close)
         print(f"asking {len(cases)} paths of {', '.join(c.context for c in topology.clusters)} …", file=sys.stderr)
         results = prober.measure(cases)
-
-        def again(cases: Sequence[PathCase]) -> Mapping[str, PathResult]:
-            return prober.measure(cases, attempts=1, timeout_s=TRACE_TIMEOUT_S)
-
-        return Diagnosis(topology, clients.__getitem__, nodes, again).explain(results.values())
+        return Diagnosis(topology, clients.__getitem__, nodes, prober.again).explain(results.values())
 
 
 def _cases(topology: Topology, patterns: Sequence[str]) -> list[PathCase]:

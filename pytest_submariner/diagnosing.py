@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pytest_submariner.session import Session
 
 logger = logging.getLogger(__name__)
-TRACE_TIMEOUT_S = 1.0
-"""For the attempt that is traced: on a data plane that works answers take milliseconds, and a lost packet is lost at once."""
 _NOTED = 3
 MOST = 4
 """Diagnoses in one run: paths that are asked one by one could all fail for the same reason."""
@@ -40,7 +38,7 @@ class Diagnosing:
     def take(self, results: Mapping[str, PathResult], *, now: bool) -> None:
         """Note what was measured; with `now`, explain what fails among it."""
         self._asked.update(results)
-        fails = {r.id for r in results.values() if r.verdict.outcome is Outcome.FAILED} - self._seen
+        fails = _failing(results) - self._seen
         if now and fails and self._session.settings.diagnose != "never" and self._runs < MOST:
             self._run()
 
@@ -53,7 +51,7 @@ class Diagnosing:
             if not session.exchange.is_used:
                 return
             self._asked.update({result.id: result for result in session.recorder.results})
-        fails = {r.id for r in self._asked.values() if r.verdict.outcome is Outcome.FAILED} - self._seen
+        fails = _failing(self._asked) - self._seen
         if self._asked and (
             (wanted == "always" and self._runs == 0) or (wanted != "never" and fails and self._runs < MOST)
         ):
@@ -89,7 +87,7 @@ class Diagnosing:
 
         prober = self._session.prober
         if isinstance(prober, Prober):
-            return prober.measure(cases, attempts=1, timeout_s=TRACE_TIMEOUT_S)
+            return prober.again(cases)
         return prober.measure(cases)
 
 
@@ -99,3 +97,7 @@ def _looking(failed: int) -> str:
         if failed
         else "looking whether all is as it should be"
     )
+
+
+def _failing(results: Mapping[str, PathResult]) -> set[str]:
+    return {path for path, result in results.items() if result.verdict.outcome is Outcome.FAILED}

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 """They overlap (`agent.Asking`), so that a path counts as silent after one time-out and 0.8 seconds, and after as many lost packets as
 `subctl verify` waits for in two attempts of five seconds: six SYNs, in the kernel's rhythm of 1, 3 … seconds, from three ports."""
+AGAIN_S = 1.0
+"""For an attempt that is traced: on a data plane that works answers take milliseconds, and a lost packet is lost at once."""
 SOURCES_AT_ONCE = 16
 
 
@@ -51,6 +53,17 @@ class ProbeSettings(Protocol):
     def rate(self) -> int | None: ...
     @property
     def pods_per_node(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class PlainSettings:
+    """`ProbeSettings` of whoever has no pytest run."""
+
+    image: str
+    timeout: float
+    keep: bool = False
+    rate: int | None = None
+    pods_per_node: int = 3
 
 
 class Prober:
@@ -117,6 +130,10 @@ class Prober:
             listeners.confirm(traffic, results, partial(ask_listener, self._kube, self._fleet), self._fleet.port)
         )
         return {case.id: results[case.id] for case in cases}
+
+    def again(self, cases: Sequence[PathCase]) -> dict[str, PathResult]:
+        """Ask once more and briefly, while somebody watches the packets."""
+        return self.measure(cases, attempts=1, timeout_s=AGAIN_S)
 
     @property
     def notes(self) -> list[str]:
